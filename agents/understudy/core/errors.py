@@ -1,0 +1,128 @@
+"""Everything that Understudy raises, in one tree.
+
+    UnderstudyError                     something went wrong; the message says what, which, and what to do
+    ├── UserError                       the input or the configuration is wrong (exit code 2)
+    │   ├── SettingsError               `understudy.toml` or an environment variable
+    │   ├── DocumentError               a file that can't be read as a document
+    │   ├── NoDocumentsError            nothing has been ingested into the collection asked
+    │   ├── ScopeError                  no such collection, document or thread
+    │   ├── QuestionError               empty, or longer than the context
+    │   ├── ModelFileError              no GGUF, or a GGUF without a chat template
+    │   ├── WorkspaceError              corrupt, of a newer version, or unwritable
+    │   │   └── WorkspaceBusyError      another process owns it
+    │   └── MissingExtraError           an optional dependency isn't installed
+    ├── ToolError                       a tool could not do what the step asked; the small model sees the message
+    ├── ExpertError                     an expert gave no usable answer; the local answer stands
+    │   ├── ExpertAuthError             wrong or missing key
+    │   ├── ExpertUnavailableError      rate limit, server error, time-out, no connection, no recording; may be retried
+    │   └── ExpertReplyError            the reply can't be read as an answer
+    ├── EgressRefused                   the guard let nothing out
+    ├── Stopped                         the caller asked inference to stop
+    └── InternalError                   an invariant broke: a bug worth reporting
+
+Foreign exceptions are mapped at one boundary each: llama.cpp in `agents.small_model`, Chroma in `retrieval.store`,
+provider clients in `agents.experts`, file readers in `retrieval.load`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DocumentError",
+    "EgressRefused",
+    "ExpertAuthError",
+    "ExpertError",
+    "ExpertReplyError",
+    "ExpertUnavailableError",
+    "InternalError",
+    "MissingExtraError",
+    "ModelFileError",
+    "NoDocumentsError",
+    "QuestionError",
+    "ScopeError",
+    "SettingsError",
+    "Stopped",
+    "ToolError",
+    "UnderstudyError",
+    "UserError",
+    "WorkspaceBusyError",
+    "WorkspaceError",
+]
+
+
+class UnderstudyError(Exception):
+    """Something went wrong; `str()` of it is one line for a person."""
+
+
+class UserError(UnderstudyError):
+    """The input or the configuration is wrong, and the caller can put it right."""
+
+
+class SettingsError(UserError):
+    """A key or value of `understudy.toml` or of the environment is wrong."""
+
+
+class DocumentError(UserError):
+    """A file can't be read as a document."""
+
+
+class NoDocumentsError(UserError):
+    """The collection asked holds no documents yet."""
+
+
+class ScopeError(UserError):
+    """No such collection, document or thread."""
+
+
+class QuestionError(UserError):
+    """The question is empty, or longer than the context allows."""
+
+
+class ModelFileError(UserError):
+    """A file is no GGUF chat model."""
+
+
+class WorkspaceError(UserError):
+    """The workspace is corrupt, of a newer version, or can't be written."""
+
+
+class WorkspaceBusyError(WorkspaceError):
+    """Another process owns the workspace."""
+
+
+class MissingExtraError(UserError):
+    """An optional dependency isn't installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; install it with: pip install 'understudy[{extra}]'")
+
+
+class ToolError(UnderstudyError):
+    """A tool could not do what a step asked; the message goes into the transcript."""
+
+
+class ExpertError(UnderstudyError):
+    """An expert gave no usable answer."""
+
+
+class ExpertAuthError(ExpertError):
+    """The expert refused the key."""
+
+
+class ExpertUnavailableError(ExpertError):
+    """The expert can't be reached now: rate limit, server error, time-out, connection, or nothing recorded."""
+
+
+class ExpertReplyError(ExpertError):
+    """The expert replied, but not with an answer that can be read."""
+
+
+class EgressRefused(UnderstudyError):
+    """The guard let nothing leave; the message says which rule."""
+
+
+class Stopped(UnderstudyError):
+    """The caller asked inference to stop."""
+
+
+class InternalError(UnderstudyError):
+    """An invariant broke; please report it."""

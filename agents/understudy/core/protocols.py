@@ -1,0 +1,173 @@
+"""The seams: what the graph needs from models, stores and clients, and nothing more.
+
+`understudy.graphs` knows these and no implementation; `understudy.agents` implements or assembles them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from understudy.core.steps import Taken
+from understudy.core.types import Answer, Draft, Evidence, Example, ExpertAnswer, Message, Observation, Passage, Scope
+
+__all__ = [
+    "AnswerCache",
+    "CacheKey",
+    "Cancel",
+    "ExampleStore",
+    "Expert",
+    "Guard",
+    "Judge",
+    "Judgement",
+    "Payload",
+    "Planner",
+    "Reader",
+    "Retriever",
+    "ToolBox",
+]
+
+Cancel = Callable[[], bool]
+"""Asked between tokens; true stops inference."""
+
+
+class Planner(Protocol):
+    """Decides the next step of a transcript."""
+
+    def open(self, question: str, history: Sequence[tuple[str, str]]) -> list[Message]:
+        """The transcript's first messages, from the question and the thread's earlier (question, answer) pairs."""
+        ...
+
+    def next_step(
+        self,
+        transcript: Sequence[Message],
+        evidence: Evidence,
+        *,
+        final: bool = False,
+        on_text: Callable[[str], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Taken:
+        """One step under the grammar; `final` leaves only answer, consult and decline. Raises `Stopped`, `QuestionError`."""
+        ...
+
+    def observe(self, question: str, before: Evidence, after: Evidence, observation: Observation) -> Message:
+        """The message that shows a tool's result, its new passages and findings numbered on from `before`."""
+        ...
+
+
+class Retriever(Protocol):
+    """Finds passages."""
+
+    def search(self, query: str, scope: Scope, *, limit: int = 5) -> list[Passage]:
+        """The best passages first, scores between 0 and 1. Raises `NoDocumentsError`, `ScopeError`."""
+        ...
+
+    def versions(self, scope: Scope) -> str:
+        """A digest of the ids and versions of the documents in scope: it changes when any of them does."""
+        ...
+
+
+class Reader(Protocol):
+    """Finds spans that may answer a question."""
+
+    def read(self, question: str, passages: Sequence[Passage]) -> Observation:
+        """Findings (best first, `passage` counts into `passages`) and the probability that these passages answer."""
+        ...
+
+
+class ToolBox(Protocol):
+    """The tools on offer to one question."""
+
+    def run(
+        self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
+    ) -> Observation:
+        """Run a tool. A failure is an observation with `error` set, never an exception of the tool's."""
+        ...
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What to do with a draft."""
+
+    accept: bool
+    confidence: float
+    """Probability that the draft is as good as an expert's answer."""
+    reason: str
+
+
+class Judge(Protocol):
+    """Turns signals into a decision."""
+
+    def judge(self, draft: Draft, taken: Taken, evidence: Evidence) -> Judgement:
+        """Accept or defer."""
+        ...
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Exactly what would go to an expert."""
+
+    system: str
+    user: str
+    passages: tuple[Passage, ...]
+    """The evidence quoted inside `user`, in its order."""
+    question: str
+    scope: Scope
+
+
+class Guard(Protocol):
+    """The one gate for egress."""
+
+    def check(self, payload: Payload, expert: str) -> Payload:
+        """The payload as it may leave. Raises `EgressRefused`."""
+        ...
+
+
+class Expert(Protocol):
+    """A large model behind one method."""
+
+    @property
+    def name(self) -> str:
+        """As `understudy.toml` names it."""
+        ...
+
+    @property
+    def recorded(self) -> bool:
+        """Whether its answers are replayed from a file."""
+        ...
+
+    async def ask(self, payload: Payload) -> ExpertAnswer:
+        """A structured answer with citations. Raises `ExpertError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """What must be the same for a cached answer to be given again."""
+
+    question: str
+    scope: Scope
+    principal: str
+    versions: str
+    history: tuple[str, ...] = ()
+
+
+class AnswerCache(Protocol):
+    """Remembers expert answers."""
+
+    def recall(self, key: CacheKey) -> Answer | None:
+        """The answer stored under exactly this key (questions compared up to case and white space)."""
+        ...
+
+    def remember(self, key: CacheKey, answer: Answer) -> None:
+        """Store or replace."""
+        ...
+
+
+class ExampleStore(Protocol):
+    """Keeps distillation records."""
+
+    def add(self, example: Example) -> str:
+        """Store one, and give its id."""
+        ...

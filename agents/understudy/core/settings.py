@@ -1,0 +1,130 @@
+"""`understudy.toml` and the environment, as one frozen object. Read in one place, passed on, never global."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from understudy.core.errors import SettingsError
+
+__all__ = [
+    "BudgetSettings",
+    "CollectionSettings",
+    "DeferralSettings",
+    "ExpertSettings",
+    "Settings",
+    "SmallModelSettings",
+]
+
+
+class Table(BaseModel):
+    """A table of the file; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SmallModelSettings(Table):
+    """`[small_model]`."""
+
+    path: str = "starter"
+    context: Annotated[int, Field(ge=256, description="tokens")] = 4096
+    threads: Annotated[int | None, Field(ge=1)] = None
+    max_steps: Annotated[int, Field(ge=1, le=50)] = 8
+    max_step_tokens: Annotated[int, Field(ge=16)] = 400
+
+
+class DeferralSettings(Table):
+    """`[deferral]`."""
+
+    max_quality_loss: Annotated[float, Field(ge=0, le=1)] = 0.02
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    audit_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
+    min_mean_logprob: Annotated[float, Field(le=0, description="nats a token; below it a draft is deferred")] = -0.7
+
+
+class BudgetSettings(Table):
+    """`[budget]`. Absent is no limit, 0 is no spending."""
+
+    per_question_usd: Annotated[float | None, Field(ge=0)] = None
+    per_month_usd: Annotated[float | None, Field(ge=0)] = None
+
+
+class ExpertSettings(Table):
+    """One `[[experts]]`."""
+
+    name: Annotated[str, Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1, description="any init_chat_model string, or recorded:FILE")]
+    base_url: str | None = None
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key; the provider's own by default."""
+    input_usd_per_mtok: Annotated[float, Field(ge=0)] = 0.0
+    output_usd_per_mtok: Annotated[float, Field(ge=0)] = 0.0
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    max_output_tokens: Annotated[int, Field(ge=1)] = 1024
+    reach: Literal["cloud", "private"] = "cloud"
+
+
+class CollectionSettings(Table):
+    """One `[collections.NAME]`."""
+
+    sensitivity: Literal["open", "redacted", "local"] = "redacted"
+    egress: Literal["allow", "ask", "never"] = "allow"
+
+
+class Settings(Table):
+    """The whole file. Every key is optional."""
+
+    small_model: SmallModelSettings = SmallModelSettings()
+    deferral: DeferralSettings = DeferralSettings()
+    budget: BudgetSettings = BudgetSettings()
+    experts: tuple[ExpertSettings, ...] = ()
+    collections: dict[str, CollectionSettings] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read a file; one that is absent means every default. Raises `SettingsError`."""
+        if not path.exists():
+            return cls()
+        try:
+            return cls.parse(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not valid TOML: {error}") from error
+        except OSError as error:
+            raise SettingsError(f"{path} can't be read: {error.strerror}") from error
+
+    @classmethod
+    def parse(cls, tables: dict[str, Any], where: str = "settings") -> Settings:
+        """Validate tables that have been read already. Raises `SettingsError`, naming the nearest known key."""
+        try:
+            return cls.model_validate(tables)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                known = known_keys(cls, first["loc"][:-1])
+                nearest = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
+                hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+                raise SettingsError(f"{where}: unknown key {place!r}{hint}") from error
+            raise SettingsError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from error
+
+
+def known_keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
+    """The keys allowed in the table at `path` of a settings model."""
+    for part in path:
+        if isinstance(part, int) or (isinstance(part, str) and part not in model.model_fields):
+            continue
+        model = table_type(model.model_fields[str(part)].annotation) or model
+    return list(model.model_fields)
+
+
+def table_type(annotation: Any) -> type[BaseModel] | None:
+    """The settings model inside an annotation such as `tuple[ExpertSettings, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((t for t in map(table_type, get_args(annotation)) if t is not None), None)

@@ -1,0 +1,93 @@
+"""The decisions a small model can take. Tools on offer add one step each, named after the tool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from understudy.core.types import SmallTokens
+
+__all__ = ["AnswerStep", "Consult", "Decline", "Point", "Quote", "Step", "Taken", "ToolStep", "Verbatim"]
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """Marks a string field whose value must be a run of words of the transcript, by grammar.
+
+    `source` names where from: "thread" is what the user wrote. (Quotes of passages are the type `Quote`.)
+    """
+
+    source: Literal["thread"]
+
+
+class StepModel(BaseModel):
+    """A decision; frozen, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Quote(StepModel):
+    """A verbatim span of a passage. `passage` counts from 1, as the transcript labels them."""
+
+    passage: int
+    quote: str
+
+
+class AnswerStep(StepModel):
+    """Answer from the evidence, each claim supported by a quote."""
+
+    kind: Literal["answer"] = "answer"
+    quotes: Annotated[list[Quote], Field(min_length=1, max_length=3)]
+    text: Annotated[str, Field(min_length=1, max_length=600)]
+
+
+class Point(StepModel):
+    """Answer by pointing at findings (numbered from 1), for models too small to write."""
+
+    kind: Literal["answer"] = "answer"
+    findings: Annotated[list[int], Field(min_length=1, max_length=3)]
+
+
+class Consult(StepModel):
+    """Ask an expert instead of answering."""
+
+    kind: Literal["consult"] = "consult"
+    reason: Literal["unsure", "needs_reasoning", "needs_arithmetic", "incomplete_evidence"]
+
+
+class Decline(StepModel):
+    """Say that the documents don't answer the question."""
+
+    kind: Literal["decline"] = "decline"
+    reason: Literal["not_in_documents", "not_answerable"]
+
+
+class ToolStep(StepModel):
+    """Run a tool by name."""
+
+    kind: str
+    arguments: dict[str, Any]
+
+
+Step = AnswerStep | Point | Consult | Decline | ToolStep
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step with what it took to decide it."""
+
+    step: Step
+    text: str
+    """The JSON as it stands in the transcript."""
+    tokens: SmallTokens
+    seconds: float
+    """Wall time inside llama.cpp."""
+    mean_logprob: float
+    """Mean natural log-probability of the step's content tokens, before the grammar's mask; forced ones included."""
+    min_logprob: float
+    removed_mass: float
+    choice_entropy: float
+    """Entropy in nats of the choice of the step's kind, after the mask."""
+    extra: dict[str, float] = field(default_factory=dict)

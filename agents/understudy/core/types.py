@@ -1,0 +1,246 @@
+"""The words of the project as plain, serialisable data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Answer",
+    "Citation",
+    "Document",
+    "Draft",
+    "Evidence",
+    "Example",
+    "ExpertAnswer",
+    "ExpertTokens",
+    "Finding",
+    "Mark",
+    "Message",
+    "Observation",
+    "Passage",
+    "Route",
+    "Scope",
+    "SmallTokens",
+    "Status",
+    "StepRecord",
+    "Tokens",
+]
+
+Route = Literal["local", "cache", "expert", "declined"]
+Status = Literal["done", "waiting", "interrupted"]
+
+
+class Data(BaseModel):
+    """Immutable, and strict about its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Scope(Data):
+    """What a question is asked of: a collection, or one document of it."""
+
+    collection: str = "default"
+    document: str | None = None
+
+
+class Mark(Data):
+    """From this code point on, until the next mark, the text is at this place."""
+
+    start: int
+    location: str
+    """As people say it: "page 12", "Returns > Deadlines", "sheet Prices"."""
+
+
+class Document(Data):
+    """One ingested source. Offsets everywhere are code points into `text`."""
+
+    id: str
+    title: str
+    text: str
+    version: str
+    """SHA-256 of the source's bytes: another version is another document to every cache."""
+    marks: tuple[Mark, ...] = ()
+
+
+class Passage(Data):
+    """A retrieved piece of a document: `text == document.text[start:end]`."""
+
+    document: str
+    title: str
+    version: str
+    location: str
+    start: int
+    end: int
+    text: str
+    context: str = ""
+    """What a reader must know besides: the headings above, and for table rows the header row. Never quoted."""
+    table: bool = False
+    score: float = 0.0
+    """Relevance to the query that found it, 0 to 1."""
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+
+
+class Finding(Data):
+    """A short value that a step can point at: a reader's span, a table cell, a calculated number."""
+
+    text: str
+    score: float
+    origin: Literal["reader", "table", "calculator", "tool"]
+    passage: int | None = None
+    """Index of its passage in the transcript's evidence."""
+    start: int | None = None
+    end: int | None = None
+    """Where the value stands in the document, if it does."""
+    quote_start: int | None = None
+    quote_end: int | None = None
+    """The wider span that supports it: its sentence, or its table row."""
+    inputs: tuple[int, ...] = ()
+    """Indices of the findings it was computed from."""
+
+
+class Evidence(Data):
+    """All that a question's tools have brought so far, in the order the transcript shows it (numbered from 1 there)."""
+
+    passages: tuple[Passage, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    searches: tuple[str, ...] = ()
+    answerable: float | None = None
+    """The reader's probability that the passages of the latest search answer the question."""
+
+
+class Observation(Data):
+    """What a tool brought: passages and findings for the evidence, and text for what is neither.
+
+    `passage` indices inside `findings` count from the first passage of this observation when there are any,
+    and otherwise refer to the evidence the tool was given; `inputs` always refer to the evidence.
+    """
+
+    text: str = ""
+    passages: tuple[Passage, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    answerable: float | None = None
+    error: bool = False
+
+
+class Message(Data):
+    """One turn of a transcript. `control` is set for text of ours; anything else is data and can't hold control tokens."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Citation(Data):
+    """A passage plus the quoted span that supports a claim: `document.text[start:end] == quote`.
+
+    An answer that something is *not* there cites what was searched: `kind` is "absence", and the span is empty.
+    """
+
+    kind: Literal["quote", "absence"] = "quote"
+    document: str
+    title: str
+    location: str
+    start: int
+    end: int
+    quote: str
+    score: float
+
+
+class SmallTokens(Data):
+    """Tokens of the small model: prompt tokens read or found in the KV cache, tokens forced by the grammar, sampled."""
+
+    evaluated: int = 0
+    reused: int = 0
+    forced: int = 0
+    generated: int = 0
+
+    def __add__(self, other: SmallTokens) -> SmallTokens:
+        """The sum, count by count."""
+        return SmallTokens(
+            evaluated=self.evaluated + other.evaluated,
+            reused=self.reused + other.reused,
+            forced=self.forced + other.forced,
+            generated=self.generated + other.generated,
+        )
+
+
+class ExpertTokens(Data):
+    """Tokens that an expert was paid for."""
+
+    input: int = 0
+    output: int = 0
+
+
+class Tokens(Data):
+    """All tokens an answer took."""
+
+    small: SmallTokens = SmallTokens()
+    expert: ExpertTokens = ExpertTokens()
+
+
+class StepRecord(BaseModel):
+    """One step as it is shown and stored: its kind, its arguments, and what came of it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    kind: str
+
+
+class Draft(Data):
+    """What the small model would answer, before anyone judges it."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    mean_logprob: float
+    min_logprob: float
+    removed_mass: float
+    """Share of probability that the grammar took away, averaged over sampled tokens."""
+    problems: tuple[str, ...] = ()
+    """What verification found: a number that stands in no quote and no result, a quote not in its passage."""
+
+
+class ExpertAnswer(Data):
+    """An expert's answer, checked as far as the evidence allows."""
+
+    text: str
+    citations: tuple[Citation, ...] = ()
+    expert: str
+    tokens: ExpertTokens = ExpertTokens()
+    cost_usd: float = 0.0
+    latency_s: float = 0.0
+
+
+class Answer(Data):
+    """What a question gets: the text, how it came about, what supports it, and what it cost."""
+
+    version: Literal[1] = 1
+    question: str
+    text: str
+    status: Status = "done"
+    route: Route
+    reason: str
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    citations: tuple[Citation, ...] = ()
+    expert: str | None = None
+    cost_usd: float = 0.0
+    latency_s: float = 0.0
+    thread: str
+    tokens: Tokens = Tokens()
+    steps: tuple[StepRecord, ...] = ()
+
+
+class Example(Data):
+    """One distillation record: everything needed to learn from an expert's answer later."""
+
+    question: str
+    scope: Scope
+    history: tuple[str, ...] = ()
+    transcript: tuple[Message, ...]
+    evidence: Evidence
+    draft: Draft | None
+    expert: ExpertAnswer
+    small_model: str
+    """Name and content hash of the model that drafted."""
+    principal: str
+    signals: dict[str, Any] = {}

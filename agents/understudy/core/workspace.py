@@ -1,0 +1,110 @@
+"""The folder that holds everything: where each part lies, who owns it, which version it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from understudy.core.errors import WorkspaceBusyError, WorkspaceError
+
+__all__ = ["VERSION", "Workspace", "write_atomically"]
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths inside a workspace. Opening one creates it (mode 0700) or checks its version."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path | str) -> Workspace:
+        """Create or check. Raises `WorkspaceError` when it is corrupt, newer than this program, or unwritable."""
+        workspace = cls(Path(root).expanduser().absolute())
+        try:
+            workspace.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not workspace.stamp.exists():
+                write_atomically(workspace.stamp, json.dumps({"version": VERSION}))
+        except (NotADirectoryError, FileExistsError) as error:
+            raise WorkspaceError(f"workspace {root} is a file; name a folder") from error
+        except OSError as error:
+            raise WorkspaceError(f"workspace {root} can't be written: {error.strerror}") from error
+        workspace.check_version()
+        return workspace
+
+    def check_version(self) -> None:
+        """Raise `WorkspaceError` unless this program can use the workspace."""
+        try:
+            version = int(json.loads(self.stamp.read_text())["version"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"workspace {self.root} is corrupt: {self.stamp.name} holds no version; restore it from a backup"
+            ) from error
+        if version > VERSION:
+            raise WorkspaceError(
+                f"workspace {self.root} has version {version}; this program knows {VERSION}: update it"
+            )
+
+    @property
+    def stamp(self) -> Path:
+        """The version file."""
+        return self.root / "workspace.json"
+
+    @property
+    def settings(self) -> Path:
+        """`understudy.toml`."""
+        return self.root / "understudy.toml"
+
+    @property
+    def index(self) -> Path:
+        """Chroma's folder."""
+        return self.root / "index"
+
+    @property
+    def documents(self) -> Path:
+        """SQLite: stored texts, passages and tables."""
+        return self.root / "documents.sqlite"
+
+    @property
+    def records(self) -> Path:
+        """SQLite: answer cache and examples."""
+        return self.root / "records.sqlite"
+
+    @property
+    def threads(self) -> Path:
+        """SQLite: LangGraph's checkpoints."""
+        return self.root / "threads.sqlite"
+
+    @contextmanager
+    def owned(self, wait_s: float = 10.0) -> Iterator[None]:
+        """Hold the workspace's lock. Raises `WorkspaceBusyError`, naming the holder, after `wait_s` seconds."""
+        lock = FileLock(self.root / "lock")
+        holder = self.root / "lock.holder"
+        try:
+            lock.acquire(timeout=wait_s)
+        except Timeout as error:
+            who = holder.read_text() if holder.exists() else "another process"
+            raise WorkspaceBusyError(
+                f"workspace {self.root} is in use by {who}; wait for it to end, or use another --workspace"
+            ) from error
+        try:
+            write_atomically(holder, f"process {os.getpid()}")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or nothing, readable by its owner alone."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o600)
+    temporary.replace(path)

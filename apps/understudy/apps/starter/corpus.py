@@ -1,0 +1,105 @@
+"""What the starter may train on, and what it is measured on: read from a data folder, split by permanent rules.
+
+The rules are the data folder's own: `squad` train in full, `squad` dev and `medquad` only where the first hex digit
+of an md5 is 4 to f, `tatqa` dev, `finqa` train and dev. Everything else is for measuring.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One question on one passage. `start` and `end` are code points in `passage`; `None` when it isn't answered there."""
+
+    question: str
+    title: str
+    passage: str
+    start: int | None
+    end: int | None
+    group: str
+    """What must stay on one side of a split: the article or document."""
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a `.jsonl.gz` file."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def may_train(key: str) -> bool:
+    """Whether an md5-split key (a squad title, a medquad id) is on the training side."""
+    return hashlib.md5(key.encode()).hexdigest()[0] in "456789abcdef"
+
+
+def held_for_planner(group: str) -> bool:
+    """A sixth of the training groups, unseen by the reader, so that the planner learns from honest spans."""
+    return hashlib.sha256(b"planner:" + group.encode()).digest()[0] < 43
+
+
+def squad_readings(data: Path, *, training: bool = True) -> Iterator[Reading]:
+    """`squad` questions with their gold paragraph: the training side, or the measured one."""
+    documents = {d["id"]: d for d in read_lines(data / "squad" / "documents.jsonl.gz")}
+    splits = ("train", "dev") if training else ("dev",)
+    for split in splits:
+        for record in read_lines(data / "squad" / f"questions.{split}.jsonl.gz"):
+            document = documents[record["doc_ids"][0]]
+            title = document["title"]
+            if split == "dev" and may_train(title) != training:
+                continue
+            evidence = record["meta"]["evidence"]
+            span = min(evidence, key=lambda e: len(e["text"])) if evidence else None
+            yield Reading(
+                record["question"],
+                title,
+                document["text"],
+                span["start"] if span else None,
+                span["end"] if span else None,
+                title,
+            )
+
+
+def tatqa_readings(data: Path) -> Iterator[Reading]:
+    """`tatqa` dev questions answered by one span, each on a window of its page: a paragraph, or the table's rows."""
+    documents = {d["id"]: d for d in read_lines(data / "tatqa" / "documents.jsonl.gz")}
+    for record in read_lines(data / "tatqa" / "questions.dev.jsonl.gz"):
+        evidence = record["meta"]["evidence"]
+        if record["meta"]["answer_type"] != "span" or len(evidence) != 1 or evidence[0]["start"] is None:
+            continue
+        document = documents[record["doc_ids"][0]]
+        window = passage_around(document["text"], evidence[0]["start"], evidence[0]["end"])
+        if window is None:
+            continue
+        passage, start = window
+        length = evidence[0]["end"] - evidence[0]["start"]
+        yield Reading(record["question"], document["title"], passage, start, start + length, document["id"])
+
+
+def passage_around(text: str, start: int, end: int, *, limit: int = 900) -> tuple[str, int] | None:
+    """The passage a chunker would make around a span: its paragraph, or its table rows under the header."""
+    line_start = text.rfind("\n", 0, start) + 1
+    line_end = text.find("\n", end)
+    line_end = len(text) if line_end < 0 else line_end
+    if text[line_start:line_end].lstrip().startswith("|"):
+        table_start = text.rfind("\n\n", 0, start) + 2
+        header_end = table_start
+        for _ in range(4):
+            header_end = text.find("\n", header_end) + 1
+        header = text[table_start : min(header_end, line_start)]
+        body_start = max(text.rfind("\n", 0, max(line_start - limit // 3, 0)) + 1, min(header_end, line_start))
+        body = text[body_start : min(line_end + limit // 3, len(text))]
+        if len(header) + len(body) > 2 * limit:
+            return None
+        return header + body, len(header) + start - body_start
+    if line_end - line_start > limit:
+        line_start = max(line_start, text.rfind(". ", 0, max(start - limit // 2, 0)) + 2)
+        line_end = min(line_end, max(text.find(". ", end + limit // 3) + 1, end))
+    return text[line_start:line_end], start - line_start
