@@ -1,0 +1,144 @@
+"""The grammar of the next step, generated from the step models and the tools on offer (llguidance's Lark dialect).
+
+Quotes are verbatim by construction: a quote is a run of words of one passage (`substring_chunks`). The chunks are
+JSON-escaped one by one, because a substring of escaped text can begin inside an escape and one of raw text can let a
+bare quotation mark through.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel
+
+from understudy.agents.profiles import Profile
+from understudy.core.steps import AnswerStep, Consult, Decline
+from understudy.core.types import Evidence
+
+__all__ = ["quote_chunks", "step_grammar"]
+
+CHUNK = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+\s*|\S\s*")
+LONGEST_RUN = 400
+"""Characters of JSON in a quote or another run of words."""
+MARK, CLOSE = r'"\""', r'"\"}"'
+"""A quotation mark, and one that ends a step, as Lark literals."""
+FREE_STRING = r'/([^"\\\x00-\x1F\x7F]|\\["\\\/bfnrt]){%d,%d}/'
+
+
+def quoted(text: str) -> str:
+    """Text as a Lark string literal."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def escaped(text: str) -> str:
+    """Text as it stands inside a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def quote_chunks(text: str) -> list[str]:
+    """Where a quote may begin and end: words with the white space after them; CJK and symbols one by one."""
+    return [escaped(chunk) for chunk in CHUNK.findall(text.strip())]
+
+
+class Rules:
+    """Lark rules under construction."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, name: str, body: str) -> str:
+        """Define a rule (lower case) or a terminal (upper case); gives its name."""
+        self.lines.append(f"{name}: {body}")
+        return name
+
+    def words(self, name: str, text: str) -> str:
+        """A terminal for a run of words of `text`."""
+        chunks = json.dumps({"substring_chunks": quote_chunks(text)})
+        return self.add(name, f"%regex {chunks} & /(?s:.{{1,{LONGEST_RUN}}})/")
+
+
+def step_grammar(
+    profile: Profile, tools: Sequence[BaseTool], evidence: Evidence, thread: Sequence[str], *, final: bool
+) -> str:
+    """The grammar of one step.
+
+    Args:
+        profile: decides the form of answers, and whether strings are free.
+        tools: offered unless `final`.
+        evidence: what quotes and findings may refer to.
+        thread: what the user wrote in this thread, oldest first.
+        final: leave only answer, consult and decline.
+    """
+    rules = Rules()
+    options = [choice(Consult, "consult"), choice(Decline, "decline")]
+    if profile.answer is AnswerStep and evidence.passages:
+        options.append(rules.add("answer", quotes_rule(rules, evidence)))
+    elif profile.answer is not AnswerStep and evidence.findings:
+        options.append(rules.add("answer", points_rule(rules, len(evidence.findings))))
+    if not final:
+        if not profile.writes:
+            rules.words("THREAD", " ".join(thread))
+        options += [rules.add(f"tool{n}", tool_rule(rules, n, tool, profile)) for n, tool in enumerate(tools)]
+    return "\n".join(["start: " + " | ".join(options), *rules.lines])
+
+
+def choice(model: type[BaseModel], kind: str) -> str:
+    """A step whose only argument is a `reason` out of a few."""
+    reasons = model.model_json_schema()["properties"]["reason"]["enum"]
+    return " | ".join(quoted(json.dumps({"kind": kind, "reason": r}, separators=(",", ":"))) for r in reasons)
+
+
+def quotes_rule(rules: Rules, evidence: Evidence) -> str:
+    """An answer with one to three quotes, each a run of words of the passage it names."""
+    options = []
+    for n, passage in enumerate(evidence.passages, 1):
+        if passage.text.strip():
+            words = rules.words(f"P{n}", passage.text)
+            head = quoted(f'{{"passage":{n},"quote":"')
+            options.append(f"{head} {words} {CLOSE}")
+    rules.add("quote", " | ".join(options))
+    rules.add("FREE", FREE_STRING % (1, 600))
+    head, middle = quoted('{"kind":"answer","quotes":['), quoted('],"text":"')
+    return f'{head} quote ("," quote){{0,2}} {middle} FREE {CLOSE}'
+
+
+def points_rule(rules: Rules, findings: int) -> str:
+    """An answer that points at one to three findings."""
+    rules.add("finding", " | ".join(quoted(str(n)) for n in range(1, findings + 1)))
+    head = quoted('{"kind":"answer","findings":[')
+    return f'{head} finding ("," finding){{0,2}} {quoted("]}")}'
+
+
+def tool_rule(rules: Rules, number: int, tool: BaseTool, profile: Profile) -> str:
+    """A tool's step: its arguments by their JSON schema, or word by word for a model that can't write."""
+    schema: dict[str, Any] = convert_to_openai_tool(tool)["function"]["parameters"]
+    if profile.writes:
+        properties = {"kind": {"const": tool.name}, **schema.get("properties", {})}
+        whole = {
+            **schema,
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+            "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"},
+        }
+        return "%json " + json.dumps(whole)
+    parts = [quoted('{"kind":' + json.dumps(tool.name))]
+    for field, spec in schema.get("properties", {}).items():
+        parts.append(quoted("," + json.dumps(field) + ":"))
+        parts.append(argument_rule(rules, f"a{number}_{len(parts)}", spec))
+    return " ".join([*parts, quoted("}")])
+
+
+def argument_rule(rules: Rules, name: str, spec: dict[str, Any]) -> str:
+    """One argument for a model that can't write: a pattern, words of the thread, or a value by JSON schema."""
+    if spec.get("type") == "string" and "enum" not in spec:
+        if "pattern" in spec:
+            pattern = str(spec["pattern"]).strip("^$").replace("/", r"\/")
+            return f"{MARK} {rules.add(name.upper(), '/' + pattern + '/')} {MARK}"
+        return f"{MARK} THREAD {MARK}"
+    return rules.add(name, "%json " + json.dumps(spec))

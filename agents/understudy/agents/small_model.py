@@ -1,0 +1,211 @@
+"""The small model: decides the next step of a transcript under a grammar, reusing everything it has read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+
+from langchain_core.tools import BaseTool
+
+from understudy.agents.engine import Engine, Generated, Token
+from understudy.agents.grammar import step_grammar
+from understudy.agents.profiles import PROFILES, QUOTING, Profile
+from understudy.agents.template import split_template
+from understudy.core.errors import InternalError, ModelFileError
+from understudy.core.protocols import Cancel
+from understudy.core.settings import SmallModelSettings
+from understudy.core.steps import AnswerStep, Consult, Decline, Point, Step, Taken, ToolStep
+from understudy.core.types import Evidence, Message, Observation
+
+__all__ = ["SmallModel", "starter_path"]
+
+CONTENT = re.compile(r'"(?:quote|text|query|row|column|expression)":"((?:[^"\\]|\\.)*)"|"findings":\[([\d,]*)\]')
+REMEMBERED_STEPS = 512
+
+
+def starter_path() -> Path:
+    """The GGUF that ships with the project."""
+    return Path(str(resources.files("understudy.agents"))) / "starter.gguf"
+
+
+class SmallModel:
+    """Any GGUF chat model, as a `Planner`.
+
+    Args:
+        path: the GGUF.
+        tools: on offer at every step but the final one.
+        settings: context size in tokens, threads, token limit of a step.
+        profile: overrides the GGUF's own `understudy.profile`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        tools: Sequence[BaseTool] = (),
+        settings: SmallModelSettings | None = None,
+        profile: Profile | None = None,
+    ) -> None:
+        self.settings = settings or SmallModelSettings()
+        self.engine = Engine(path, context=self.settings.context, threads=self.settings.threads)
+        template = self.engine.metadata.get("tokenizer.chat_template")
+        if not template:
+            raise ModelFileError(f"{path} has no chat template; use a chat ('instruct') model")
+        self.pieces = split_template(
+            template, bos=self.engine.special_text("bos"), eos=self.engine.special_text("eos"), where=str(path)
+        )
+        self.profile = profile or PROFILES.get(self.engine.metadata.get("understudy.profile", ""), QUOTING)
+        self.tools = tuple(tools)
+        self._steps: OrderedDict[str, list[int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The model's name and the head of its content hash, for provenance."""
+        with self.engine.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{self.engine.metadata.get('general.name', self.engine.path.stem)}@{digest[:12]}"
+
+    def close(self) -> None:
+        """Free the model, once a step in progress has ended."""
+        with self._lock:
+            self.engine.close()
+
+    def open(self, question: str, history: Sequence[tuple[str, str]]) -> list[Message]:
+        """The transcript's first messages."""
+        lines = [f"- {t.name}({', '.join(t.args)}): {t.description}" for t in self.tools]
+        return self.profile.open(question, history, "\n".join(lines))
+
+    def observe(self, question: str, before: Evidence, after: Evidence, observation: Observation) -> Message:
+        """The message that shows a tool's result."""
+        return self.profile.observe(question, before, observation)
+
+    def next_step(
+        self,
+        transcript: Sequence[Message],
+        evidence: Evidence,
+        *,
+        final: bool = False,
+        on_text: Callable[[str], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Taken:
+        """One step under the grammar. Raises `QuestionError` when the transcript exceeds the context, and `Stopped`."""
+        thread = thread_words(transcript)
+        grammar = step_grammar(self.profile, self.tools, evidence, thread, final=final)
+        stream = Utf8Stream(on_text) if on_text is not None else None
+        with self._lock:
+            generated = self.engine.generate(
+                self.render(transcript), grammar, limit=self.settings.max_step_tokens, on_bytes=stream, cancel=cancel
+            )
+            text = b"".join(self.engine.piece(t.id) for t in generated.tokens).decode("utf-8")
+            self.remember(text, [t.id for t in generated.tokens])
+            content = self.content_tokens(text, generated.tokens)
+        return taken(parse_step(text), text, generated, content)
+
+    def render(self, transcript: Sequence[Message]) -> list[int]:
+        """Token ids of a transcript up to the next step: control tokens only from the template's pieces."""
+        messages = list(transcript)
+        pieces, ids = self.pieces, []
+        head = pieces.head
+        bos = self.engine.special_text("bos")
+        if self.engine.adds_bos and not head.startswith(bos):
+            head = bos + head
+        if messages[0].role == "system" and pieces.system_end is None:
+            first = Message(role="user", content=f"{messages[0].content}\n\n{messages[1].content}")
+            messages[:2] = [first]
+        ids += self.engine.tokenize(head, control=True)
+        for at, message in enumerate(messages):
+            if message.role == "assistant":
+                ids += self._steps.get(message.content) or self.engine.tokenize(message.content, control=False)
+                after = pieces.step_end
+            else:
+                ids += self.engine.tokenize(message.content, control=False)
+                after = pieces.user_end if message.role == "user" else pieces.system_end or ""
+            if at + 1 < len(messages) or message.role == "user":
+                ids += self.engine.tokenize(after, control=True)
+        return ids
+
+    def remember(self, text: str, ids: list[int]) -> None:
+        """Keep the ids a step was generated with: its text might tokenise otherwise, and the KV cache would miss."""
+        self._steps[text] = ids
+        self._steps.move_to_end(text)
+        while len(self._steps) > REMEMBERED_STEPS:
+            self._steps.popitem(last=False)
+
+    def content_tokens(self, text: str, tokens: Sequence[Token]) -> list[Token]:
+        """The tokens of what a step says (quotes, text, queries, findings), without braces and keys."""
+        raw = text.encode()
+        spans = []
+        for match in CONTENT.finditer(text):
+            start, end = match.span(1) if match.group(1) is not None else match.span(2)
+            spans.append((len(text[:start].encode()), len(text[:end].encode())))
+        kept, at = [], 0
+        for token in tokens:
+            end = at + len(self.engine.piece(token.id))
+            if any(at < stop and end > start for start, stop in spans):
+                kept.append(token)
+            at = end
+        if at != len(raw):
+            raise InternalError("the tokens of a step don't add up to its text")
+        return kept or [t for t in tokens if not t.forced]
+
+
+class Utf8Stream:
+    """Passes bytes on as text, holding back characters that aren't complete."""
+
+    def __init__(self, emit: Callable[[str], None]) -> None:
+        import codecs
+
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._emit = emit
+
+    def __call__(self, data: bytes) -> None:
+        """Take some bytes."""
+        text = self._decoder.decode(data)
+        if text:
+            self._emit(text)
+
+
+def thread_words(transcript: Sequence[Message]) -> list[str]:
+    """What the user wrote: the lines of the first user message, without their labels."""
+    first = next(m for m in transcript if m.role == "user")
+    return [line.partition(": ")[2] or line for line in first.content.split("\n")]
+
+
+def parse_step(text: str) -> Step:
+    """The step that a string of the grammar stands for."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InternalError(f"a step was cut off before its end: {text[:80]!r}") from error
+    match data.get("kind"):
+        case "answer":
+            return AnswerStep(**data) if "quotes" in data else Point(**data)
+        case "consult":
+            return Consult(**data)
+        case "decline":
+            return Decline(**data)
+        case kind:
+            return ToolStep(kind=kind, arguments={k: v for k, v in data.items() if k != "kind"})
+
+
+def taken(step: Step, text: str, generated: Generated, content: Sequence[Token]) -> Taken:
+    """A step with its signals."""
+    logprobs = [t.logprob for t in content] or [0.0]
+    removed = generated.removed
+    return Taken(
+        step=step,
+        text=text,
+        tokens=generated.counts,
+        seconds=generated.seconds,
+        mean_logprob=math.fsum(logprobs) / len(logprobs),
+        min_logprob=min(logprobs),
+        removed_mass=math.fsum(removed) / len(removed) if removed else 0.0,
+        choice_entropy=generated.entropy,
+    )
