@@ -9,7 +9,6 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 
 from langchain_core.tools import BaseTool
@@ -32,7 +31,7 @@ REMEMBERED_STEPS = 512
 
 def starter_path() -> Path:
     """The GGUF that ships with the project."""
-    return Path(str(resources.files("understudy.agents"))) / "starter.gguf"
+    return Path(__file__).parent / "starter.gguf"
 
 
 class SmallModel:

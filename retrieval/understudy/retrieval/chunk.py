@@ -1,0 +1,155 @@
+"""Documents into passages: whole paragraphs and table rows where possible, headings and table headers as context."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from understudy.core.types import Document, Passage
+
+__all__ = ["chunk"]
+
+TARGET = 600
+"""Characters a passage grows to before the next block starts another."""
+LONGEST = 900
+"""Characters at which a paragraph is cut, at a sentence end if there is one."""
+HEADING = re.compile(r"(#{1,6})\s+(.+)")
+SENTENCE_END = re.compile(r"[.!?。！？][\"'”)\]]*\s+|\n")
+RULE = re.compile(r"\|?[\s:|-]+\|[\s:|-]*$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph or a table: a slice of the text under its headings."""
+
+    start: int
+    end: int
+    headings: tuple[str, ...]
+    table: bool = False
+
+
+def chunk(document: Document) -> list[Passage]:
+    """The passages of a document, in order; `text == document.text[start:end]`, never blank."""
+    starts = [m.start for m in document.marks]
+
+    def passage(start: int, end: int, context: str, *, table: bool) -> Passage | None:
+        text = document.text[start:end]
+        start += len(text) - len(text.lstrip())
+        text = text.strip()
+        if not text:
+            return None
+        at = bisect_right(starts, start) - 1
+        return Passage(
+            document=document.id, title=document.title, version=document.version, start=start, end=start + len(text),
+            location=document.marks[at].location if at >= 0 else "", text=text, context=context, table=table,
+        )  # fmt: skip
+
+    made = []
+    previous: Block | None = None
+    for block in merged(blocks(document.text), document.text):
+        context = " > ".join(block.headings)
+        if block.table:
+            caption = caption_before(document.text, previous)
+            for start, end, header in table_slices(document.text, block):
+                lines = [part for part in (context, caption, header) if part]
+                made.append(passage(start, end, "\n".join(lines), table=True))
+        else:
+            made += [passage(start, end, context, table=False) for start, end in sentence_slices(document.text, block)]
+        previous = block
+    return [p for p in made if p is not None]
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """Paragraphs and tables under their headings."""
+    path: list[tuple[int, str]] = []
+    start: int | None = None
+    table = False
+    at = 0
+    for line in text.splitlines(keepends=True):
+        stripped = line.strip()
+        is_row = stripped.startswith("|") and stripped.endswith("|") and len(stripped) > 1
+        heading = HEADING.match(stripped)
+        if start is not None and (not stripped or heading or is_row != table):
+            yield Block(start, at, tuple(h for _, h in path), table)
+            start = None
+        if heading:
+            level = len(heading[1])
+            path = [(n, h) for n, h in path if n < level] + [(level, heading[2].strip())]
+        elif stripped and start is None:
+            start, table = at, is_row
+        at += len(line)
+    if start is not None:
+        yield Block(start, at, tuple(h for _, h in path), table)
+
+
+def merged(found: Iterator[Block], text: str) -> Iterator[Block]:
+    """Short neighbouring paragraphs under the same headings, as one block."""
+    pending: Block | None = None
+    for block in found:
+        if (
+            pending is not None
+            and not (pending.table or block.table)
+            and pending.headings == block.headings
+            and block.end - pending.start <= TARGET
+        ):
+            pending = Block(pending.start, block.end, block.headings)
+            continue
+        if pending is not None:
+            yield pending
+        pending = block
+    if pending is not None:
+        yield pending
+
+
+def sentence_slices(text: str, block: Block) -> Iterator[tuple[int, int]]:
+    """A block whole, or cut at sentence ends into slices of at most `LONGEST` characters."""
+    start = block.start
+    while block.end - start > LONGEST:
+        ends = [m.end() for m in SENTENCE_END.finditer(text, start + TARGET // 3, start + LONGEST)]
+        near = [e for e in ends if e - start <= TARGET] or ends[:1]
+        cut = near[-1] if near else text.rfind(" ", start + TARGET, start + LONGEST) + 1
+        if cut <= start:
+            cut = start + LONGEST
+        yield start, cut
+        start = cut
+    yield start, block.end
+
+
+def table_slices(text: str, block: Block) -> Iterator[tuple[int, int, str]]:
+    """Runs of whole rows with the header lines that stand above them outside the slice."""
+    lines: list[tuple[int, int]] = []
+    at = block.start
+    for line in text[block.start : block.end].splitlines(keepends=True):
+        lines.append((at, at + len(line)))
+        at += len(line)
+    head = header_height([text[a:b].strip() for a, b in lines])
+    header = text[lines[0][0] : lines[head - 1][1]].strip() if head else ""
+    first = head if head < len(lines) else 0
+    while first < len(lines):
+        last = first + 1
+        while last < len(lines) and lines[last][1] - lines[first][0] <= TARGET:
+            last += 1
+        yield lines[first][0], lines[last - 1][1], header if first >= head else ""
+        first = last
+
+
+def header_height(rows: list[str]) -> int:
+    """How many lines at the top are header: to the rule, and rows below it with an empty first cell (years, units)."""
+    rule = next((i for i, row in enumerate(rows[:4]) if RULE.fullmatch(row)), None)
+    height = 0 if rule is None else rule + 1
+    while height < min(len(rows) - 1, 5) and rule is not None:
+        cells = [c.strip() for c in rows[height].strip("|").split("|")]
+        if cells[0] or not any(cells):
+            break
+        height += 1
+    return height
+
+
+def caption_before(text: str, previous: Block | None) -> str:
+    """The last sentence before a table, if it is short enough to be its caption."""
+    if previous is None or previous.table:
+        return ""
+    last = re.split(r"(?<=[.!?])\s+|\n", text[previous.start : previous.end].strip())[-1]
+    return last if len(last) <= 160 else ""

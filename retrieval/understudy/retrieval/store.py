@@ -1,0 +1,259 @@
+"""Documents, passages and vectors on disk: one SQLite file and one Chroma folder, kept in step.
+
+A document counts once its vectors are in: its row is marked complete last, and incomplete ones are cleared when the
+store opens. Errors of SQLite and Chroma become `WorkspaceError` here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import chromadb
+import numpy as np
+from chromadb.config import Settings as ChromaSettings
+from chromadb.errors import ChromaError
+from numpy.typing import NDArray
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from understudy.core.errors import WorkspaceError
+from understudy.core.types import Document, Mark, Passage
+from understudy.core.workspace import Workspace
+
+__all__ = ["DocumentStore", "Entry"]
+
+metadata = MetaData()
+collections = Table(
+    "collections",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("sensitivity", String),
+    Column("revision", Integer, default=0),
+)
+documents = Table(
+    "documents",
+    metadata,
+    Column("collection", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("title", String),
+    Column("version", String),
+    Column("source", String),
+    Column("text", Text),
+    Column("marks", Text),
+    Column("complete", Boolean, default=False),
+)
+passages = Table(
+    "passages",
+    metadata,
+    Column("row", Integer, primary_key=True),
+    Column("collection", String, index=True),
+    Column("document", String, index=True),
+    Column("body", Text),
+    Column("table", Boolean),
+)
+
+Entry = tuple[str, str, str]
+"""A document's id, version and source."""
+
+
+class DocumentStore:
+    """What has been ingested into a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._engine = create_engine(f"sqlite:///{workspace.documents}", connect_args={"timeout": 30})
+        event.listen(self._engine, "connect", set_pragmas)
+        with self._guard():
+            metadata.create_all(self._engine)
+            self._chroma = chromadb.PersistentClient(
+                str(workspace.index), settings=ChromaSettings(anonymized_telemetry=False)
+            )
+            self._clear_incomplete()
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, ChromaError, ValueError, json.JSONDecodeError) as error:
+            raise WorkspaceError(
+                f"workspace {self._workspace.root} is corrupt or unwritable ({str(error).splitlines()[0]}); "
+                "restore it from a backup, or ingest again into a new one"
+            ) from error
+
+    def _vectors(self, collection: str) -> Any:
+        name = "c-" + hashlib.sha256(collection.encode()).hexdigest()[:24]
+        return self._chroma.get_or_create_collection(
+            name, metadata={"name": collection}, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+        )
+
+    def _clear_incomplete(self) -> None:
+        query = select(documents.c.collection, documents.c.id).where(documents.c.complete.is_(False))
+        with self._engine.connect() as db:
+            broken = [(str(c), str(i)) for c, i in db.execute(query)]
+        for collection, document in broken:
+            self.remove(collection, document)
+
+    def ensure(self, collection: str, sensitivity: str | None) -> None:
+        """Create a collection, or change its sensitivity when one is given."""
+        with self._guard(), self._engine.begin() as db:
+            found = db.execute(select(collections.c.sensitivity).where(collections.c.name == collection)).scalar()
+            if found is None:
+                values = {"name": collection, "sensitivity": sensitivity or "redacted", "revision": 0}
+                db.execute(insert(collections).values(values))
+            elif sensitivity is not None and sensitivity != found:
+                db.execute(update(collections).where(collections.c.name == collection).values(sensitivity=sensitivity))
+
+    def listing(self) -> dict[str, dict[str, Any]]:
+        """For every collection its sensitivity, revision, and number of documents."""
+        with self._guard(), self._engine.connect() as db:
+            rows = db.execute(select(collections)).all()
+            counts: dict[Any, int] = dict(
+                db.execute(select(documents.c.collection, func.count()).group_by(documents.c.collection)).tuples().all()
+            )
+        return {
+            r.name: {"sensitivity": r.sensitivity, "revision": r.revision, "documents": counts.get(r.name, 0)}
+            for r in rows
+        }
+
+    def revision(self, collection: str) -> int:
+        """A number that grows with every change of a collection; -1 where there is none."""
+        with self._guard(), self._engine.connect() as db:
+            found = db.execute(select(collections.c.revision).where(collections.c.name == collection)).scalar()
+        return -1 if found is None else int(found)
+
+    def entries(self, collection: str) -> list[Entry]:
+        """The complete documents of a collection."""
+        query = select(documents.c.id, documents.c.version, documents.c.source)
+        query = query.where(documents.c.collection == collection, documents.c.complete.is_(True))
+        with self._guard(), self._engine.connect() as db:
+            return [(str(i), str(v), str(s)) for i, v, s in db.execute(query.order_by(documents.c.id))]
+
+    def document(self, collection: str, document: str) -> Document | None:
+        """One document with its text."""
+        query = select(documents).where(documents.c.collection == collection, documents.c.id == document)
+        with self._guard(), self._engine.connect() as db:
+            row = db.execute(query).one_or_none()
+            if row is None:
+                return None
+            marks = tuple(Mark(start=s, location=where) for s, where in json.loads(row.marks))
+        return Document(id=row.id, title=row.title, text=row.text, version=row.version, marks=marks)
+
+    def put(self, collection: str, document: Document, source: str, pieces: Sequence[Passage], vectors: Any) -> None:
+        """Add or replace a document with its passages and their vectors `[passages, 384]`."""
+        self.remove(collection, document.id)
+        marks = json.dumps([[m.start, m.location] for m in document.marks])
+        with self._guard():
+            with self._engine.begin() as db:
+                db.execute(
+                    insert(documents).values(
+                        collection=collection,
+                        id=document.id,
+                        title=document.title,
+                        version=document.version,
+                        source=source,
+                        text=document.text,
+                        marks=marks,
+                        complete=False,
+                    )
+                )
+                rows = [
+                    {"collection": collection, "document": document.id, "body": p.model_dump_json(), "table": p.table}
+                    for p in pieces
+                ]
+                keys = list(db.scalars(insert(passages).returning(passages.c.row, sort_by_parameter_order=True), rows))
+            self._add_vectors(collection, [str(k) for k in keys], vectors)
+            with self._engine.begin() as db:
+                where = (documents.c.collection == collection) & (documents.c.id == document.id)
+                db.execute(update(documents).where(where).values(complete=True))
+                self._touch(db, collection)
+
+    def _add_vectors(self, collection: str, keys: list[str], vectors: Any) -> None:
+        space = self._vectors(collection)
+        for at in range(0, len(keys), 4000):
+            space.add(ids=keys[at : at + 4000], embeddings=vectors[at : at + 4000])
+
+    def _touch(self, db: Any, collection: str) -> None:
+        where = collections.c.name == collection
+        db.execute(update(collections).where(where).values(revision=collections.c.revision + 1))
+
+    def remove(self, collection: str, document: str) -> bool:
+        """Take a document out, vectors first. Whether it was there."""
+        where = (passages.c.collection == collection) & (passages.c.document == document)
+        with self._guard():
+            with self._engine.connect() as db:
+                keys = [str(k) for k in db.scalars(select(passages.c.row).where(where))]
+            if keys:
+                self._vectors(collection).delete(ids=keys)
+            with self._engine.begin() as db:
+                db.execute(delete(passages).where(where))
+                chosen = (documents.c.collection == collection) & (documents.c.id == document)
+                gone = db.execute(delete(documents).where(chosen)).rowcount
+                if gone:
+                    self._touch(db, collection)
+        return bool(gone)
+
+    def passages(self, collection: str, document: str | None = None, *, tables: bool = False) -> dict[int, Passage]:
+        """Passages by key: of a collection or of one document, all or the tables alone."""
+        query = select(passages.c.row, passages.c.body).where(passages.c.collection == collection)
+        if document is not None:
+            query = query.where(passages.c.document == document)
+        if tables:
+            query = query.where(passages.c.table.is_(True))
+        with self._guard(), self._engine.connect() as db:
+            return {int(k): Passage.model_validate_json(b) for k, b in db.execute(query.order_by(passages.c.row))}
+
+    def by_keys(self, keys: Sequence[int]) -> dict[int, Passage]:
+        """The passages of some keys."""
+        query = select(passages.c.row, passages.c.body).where(passages.c.row.in_(list(keys)))
+        with self._guard(), self._engine.connect() as db:
+            return {int(k): Passage.model_validate_json(b) for k, b in db.execute(query)}
+
+    def table_passages(self, collection: str, ids: Sequence[str]) -> list[Passage]:
+        """All tables of some documents."""
+        return [p for i in dict.fromkeys(ids) for p in self.passages(collection, i, tables=True).values()]
+
+    def nearest(self, collection: str, vector: list[float], count: int) -> list[tuple[int, float]]:
+        """Keys and cosine similarities of the passages nearest to a vector, best first."""
+        with self._guard():
+            space = self._vectors(collection)
+            size = space.count()
+            if size == 0:
+                return []
+            found = space.query(query_embeddings=[vector], n_results=min(count, size), include=["distances"])
+        return [(int(k), 1.0 - float(d)) for k, d in zip(found["ids"][0], found["distances"][0], strict=True)]
+
+    def vectors_of(self, collection: str, keys: Sequence[int]) -> NDArray[np.float32]:
+        """The vectors of some passages, in their order, `[keys, 384]`."""
+        with self._guard():
+            found = self._vectors(collection).get(ids=[str(k) for k in keys], include=["embeddings"])
+        rows = dict(zip(found["ids"], found["embeddings"], strict=True))
+        return np.array([rows[str(k)] for k in keys], dtype=np.float32)
+
+
+def set_pragmas(connection: Any, _record: Any) -> None:
+    """Durable and readable while it is written."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,0 +1,134 @@
+"""The tools on offer to a question: search, table look-up, calculator, and whatever LangChain tools the user adds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+from pydantic import BaseModel, Field, ValidationError
+
+from understudy.core.errors import ToolError, UserError
+from understudy.core.protocols import Reader, Retriever
+from understudy.core.types import Evidence, Finding, Observation, Passage, Scope
+from understudy.tools.calculator import CalculateArguments, calculate
+from understudy.tools.lookup import LookupArguments, lookup
+
+__all__ = ["LocalToolBox", "SearchArguments"]
+
+TableSource = Callable[[str, Sequence[str]], list[Passage]]
+RESERVED = frozenset({"search", "lookup", "calculate", "answer", "consult", "decline"})
+SHORT = 80
+"""Longest result of a user's tool that becomes a finding, in characters."""
+
+
+class SearchArguments(BaseModel):
+    """Arguments of the search."""
+
+    query: Annotated[str, Field(min_length=1, max_length=400)]
+
+
+def declared(name: str, description: str, arguments: type[BaseModel]) -> BaseTool:
+    """A built-in tool as LangChain sees it: a name, a description, and arguments that feed the grammar."""
+
+    def run(**given: Any) -> str:
+        raise ToolError(f"{name} runs inside a question, through the toolbox")
+
+    return StructuredTool.from_function(run, name=name, description=description, args_schema=arguments)
+
+
+class LocalToolBox:
+    """Runs the tools of one workspace.
+
+    Args:
+        retriever: finds passages.
+        reader: adds findings to every search; optional.
+        tables: the table passages of a collection's documents.
+        extra: more LangChain tools; their names must be new.
+        limit: passages a search brings.
+    """
+
+    def __init__(
+        self,
+        retriever: Retriever,
+        reader: Reader | None,
+        tables: TableSource,
+        extra: Sequence[BaseTool] = (),
+        *,
+        limit: int = 5,
+    ) -> None:
+        names = [t.name for t in extra]
+        for name in names:
+            if name in RESERVED or names.count(name) > 1:
+                raise UserError(f"the tool name {name!r} is taken; rename your tool")
+        self._retriever, self._reader, self._tables, self._limit = retriever, reader, tables, limit
+        self._extra = {t.name: t for t in extra}
+        self.tools: tuple[BaseTool, ...] = (
+            declared("search", "passages of the documents for a query", SearchArguments),
+            declared("lookup", "one cell of a table, by row and column", LookupArguments),
+            declared("calculate", "exact arithmetic; findings by label, e.g. (f2 - f1) / f1 * 100", CalculateArguments),
+            *extra,
+        )
+
+    def run(
+        self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
+    ) -> Observation:
+        """Run a tool; what it can't do comes back as an observation with `error` set."""
+        try:
+            return self._dispatch(name, arguments, question, scope, evidence)
+        except (ToolError, ToolException) as error:
+            return Observation(text=str(error), error=True)
+        except ValidationError as error:
+            return Observation(text=f"{name}: {error.errors()[0]['msg']}", error=True)
+
+    def _dispatch(
+        self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
+    ) -> Observation:
+        match name:
+            case "search":
+                return self._search(SearchArguments.model_validate(arguments).query, question, scope)
+            case "lookup":
+                asked = LookupArguments.model_validate(arguments)
+                return self._lookup(asked.row, asked.column, scope, evidence)
+            case "calculate":
+                return calculate(CalculateArguments.model_validate(arguments).expression, evidence.findings)
+            case _ if name in self._extra:
+                return self._run_extra(self._extra[name], arguments)
+            case _:
+                raise ToolError(f"there is no tool {name!r}")
+
+    def _search(self, query: str, question: str, scope: Scope) -> Observation:
+        passages = self._retriever.search(query, scope, limit=self._limit)
+        if self._reader is None:
+            return Observation(passages=tuple(passages))
+        asked = query if len(query) > len(question) else question
+        read = self._reader.read(asked, passages)
+        return Observation(passages=tuple(passages), findings=read.findings, answerable=read.answerable)
+
+    def _lookup(self, row: str, column: str, scope: Scope, evidence: Evidence) -> Observation:
+        """Tables that were found first, then all tables of the documents they are in."""
+        found = [p for p in evidence.passages if p.table]
+        try:
+            cell = lookup(row, column, found)
+        except ToolError:
+            documents = [p.document for p in evidence.passages]
+            if scope.document is not None:
+                documents.append(scope.document)
+            cell = lookup(row, column, self._tables(scope.collection, documents))
+        return known(cell, evidence)
+
+    def _run_extra(self, tool: BaseTool, arguments: dict[str, object]) -> Observation:
+        text = str(tool.invoke(dict(arguments)))
+        if len(text) > SHORT:
+            return Observation(text=text)
+        return Observation(text=text, findings=(Finding(text=text, score=1.0, origin="tool"),))
+
+
+def known(cell: Observation, evidence: Evidence) -> Observation:
+    """A look-up's observation without its passage, when the transcript has shown that passage already."""
+    passage = cell.passages[0]
+    for index, shown in enumerate(evidence.passages):
+        if (shown.document, shown.start, shown.end) == (passage.document, passage.start, passage.end):
+            moved = tuple(f.model_copy(update={"passage": index}) for f in cell.findings)
+            return Observation(text=cell.text, findings=moved)
+    return cell
