@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from understudy.core.protocols import Judgement
-from understudy.core.steps import Taken
 from understudy.core.types import Draft, Evidence
 
 __all__ = ["ThresholdJudge"]
@@ -23,7 +23,7 @@ class ThresholdJudge:
     def __init__(self, min_mean_logprob: float) -> None:
         self.min_mean_logprob = min_mean_logprob
 
-    def judge(self, draft: Draft, taken: Taken, evidence: Evidence) -> Judgement:
+    def judge(self, draft: Draft, evidence: Evidence, signals: Mapping[str, float]) -> Judgement:
         """Accept or defer."""
         confidence = min(1.0, math.exp(draft.mean_logprob))
         if draft.problems:

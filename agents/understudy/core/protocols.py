@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,7 +48,7 @@ class Planner(Protocol):
         on_text: Callable[[str], None] | None = None,
         cancel: Cancel | None = None,
     ) -> Taken:
-        """One step under the grammar; `final` leaves only answer, consult and decline. Raises `Stopped`, `QuestionError`."""
+        """One step under the grammar; `final` offers no tool. Raises `Stopped`, `QuestionError`."""
         ...
 
     def observe(self, question: str, before: Evidence, after: Evidence, observation: Observation) -> Message:
@@ -99,8 +99,8 @@ class Judgement:
 class Judge(Protocol):
     """Turns signals into a decision."""
 
-    def judge(self, draft: Draft, taken: Taken, evidence: Evidence) -> Judgement:
-        """Accept or defer."""
+    def judge(self, draft: Draft, evidence: Evidence, signals: Mapping[str, float]) -> Judgement:
+        """Accept or defer; `signals` are those of the answering step."""
         ...
 
 

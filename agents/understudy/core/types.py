@@ -126,7 +126,7 @@ class Observation(Data):
 
 
 class Message(Data):
-    """One turn of a transcript. `control` is set for text of ours; anything else is data and can't hold control tokens."""
+    """One turn of a transcript; its content is data and never holds control tokens."""
 
     role: Literal["system", "user", "assistant"]
     content: str

@@ -1,0 +1,175 @@
+"""Large models behind any LangChain chat model: structured answers, retries, prices, and one boundary for errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from understudy.agents.citing import locate
+from understudy.agents.recorded import RecordedExpert, cost
+from understudy.core.errors import (
+    ExpertAuthError,
+    ExpertError,
+    ExpertReplyError,
+    ExpertUnavailableError,
+    SettingsError,
+)
+from understudy.core.protocols import Expert, Payload
+from understudy.core.settings import ExpertSettings, Settings
+from understudy.core.types import ExpertAnswer, ExpertTokens
+
+__all__ = ["ChatExpert", "build_experts"]
+
+FENCED = re.compile(r"\{.*\}", re.DOTALL)
+
+
+class ReplyQuote(BaseModel):
+    """A citation as the expert writes it."""
+
+    passage: int
+    quote: str
+
+
+class Reply(BaseModel):
+    """What an expert is asked to reply with."""
+
+    answer: str
+    not_in_documents: bool = False
+    citations: list[ReplyQuote] = []
+
+
+class ChatExpert:
+    """An expert behind an `init_chat_model` string.
+
+    The reply is JSON in text, not a provider's tool call, so that every OpenAI-compatible server will do. Where a
+    provider reports no usage, tokens are taken as four bytes each.
+    """
+
+    recorded = False
+
+    def __init__(self, settings: ExpertSettings) -> None:
+        self._settings = settings
+        self._model: Any = None
+
+    @property
+    def name(self) -> str:
+        """As `understudy.toml` names it."""
+        return self._settings.name
+
+    async def ask(self, payload: Payload) -> ExpertAnswer:
+        """A structured answer. Raises `ExpertError`; only unavailability is retried."""
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(ExpertUnavailableError),
+            stop=stop_after_attempt(self._settings.retries + 1),
+            wait=wait_exponential_jitter(initial=0.5, max=8),
+            reraise=True,
+        )
+        began = time.monotonic()
+        message: Any = await attempts(self._call, payload)
+        tokens = usage(message, payload)
+        reply = parsed(str(message.text), self.name)
+        found = [
+            locate(c.quote, payload.passages[c.passage - 1 : c.passage] or payload.passages) for c in reply.citations
+        ]
+        return ExpertAnswer(
+            text=reply.answer,
+            citations=tuple(c for c in found if c is not None),
+            expert=self.name,
+            tokens=tokens,
+            cost_usd=cost(tokens, self._settings),
+            latency_s=round(time.monotonic() - began, 4),
+        )
+
+    async def _call(self, payload: Payload) -> Any:
+        from langsmith import tracing_context
+
+        if self._model is None:
+            self._model = self._connect()
+        with tracing_context(enabled=False):
+            try:
+                return await self._model.ainvoke([("system", payload.system), ("user", payload.user)])
+            except (OSError, ValueError, RuntimeError, TimeoutError) as error:
+                raise mapped(error, self.name) from error
+            except provider_errors() as error:
+                raise mapped(error, self.name) from error
+
+    def _connect(self) -> Any:
+        from langchain.chat_models import init_chat_model
+
+        given = self._settings
+        options: dict[str, Any] = {"timeout": given.timeout_s, "max_retries": 0, "max_tokens": given.max_output_tokens}
+        if given.base_url is not None:
+            options["base_url"] = given.base_url
+        key = os.environ.get(given.api_key_env) if given.api_key_env else None
+        if given.api_key_env and key is None:
+            raise ExpertAuthError(f"expert {self.name!r}: the environment variable {given.api_key_env} is not set")
+        if key is not None or given.base_url is not None:
+            options["api_key"] = key or os.environ.get("OPENAI_API_KEY") or "none"
+        try:
+            return init_chat_model(given.model, temperature=0, **options)
+        except (ImportError, ValueError) as error:
+            raise SettingsError(f"expert {self.name!r}: {given.model!r} can't be used: {error}") from error
+        except provider_errors() as error:
+            raise mapped(error, self.name) from error
+
+
+def provider_errors() -> tuple[type[Exception], ...]:
+    """The base classes of errors that the installed provider clients raise."""
+    import httpx
+    import openai
+
+    return (openai.OpenAIError, httpx.HTTPError)
+
+
+def mapped(error: Exception, name: str) -> ExpertError:
+    """A foreign error as ours, in one line. Told apart by HTTP status, which every provider's client carries."""
+    status = getattr(error, "status_code", None)
+    first = (str(error).splitlines() or [""])[0][:200]
+    if status in (401, 403) or "api_key" in first:
+        return ExpertAuthError(f"expert {name!r} refused the key; set the right one in its environment variable")
+    if status == 429:
+        return ExpertUnavailableError(f"expert {name!r} is over its rate limit (429)")
+    if isinstance(status, int) and status < 500:
+        return ExpertReplyError(f"expert {name!r} refused the request ({status}): {first}")
+    if isinstance(status, int):
+        return ExpertUnavailableError(f"expert {name!r} failed ({status})")
+    if isinstance(error, json.JSONDecodeError):
+        return ExpertReplyError(f"expert {name!r} sent no valid JSON")
+    kind = "timed out" if "time" in type(error).__name__.lower() else "can't be reached"
+    return ExpertUnavailableError(f"expert {name!r} {kind} ({type(error).__name__})")
+
+
+def usage(message: Any, payload: Payload) -> ExpertTokens:
+    """Tokens as reported, or estimated."""
+    reported = message.usage_metadata
+    if reported:
+        return ExpertTokens(input=reported["input_tokens"], output=reported["output_tokens"])
+    sent = len((payload.system + payload.user).encode())
+    return ExpertTokens(input=sent // 4, output=len(str(message.text).encode()) // 4)
+
+
+def parsed(text: str, name: str) -> Reply:
+    """The reply inside a text, code fences and chatter aside. Raises `ExpertReplyError`."""
+    match = FENCED.search(text)
+    try:
+        return Reply.model_validate_json(match[0] if match else text)
+    except ValidationError as error:
+        raise ExpertReplyError(f"expert {name!r} gave no answer in the form asked for: {text[:80]!r}") from error
+
+
+def build_experts(settings: Settings, root: Path) -> Sequence[Expert]:
+    """The experts of a workspace, cheapest first by output price. Raises `SettingsError`."""
+    experts: list[tuple[float, Expert]] = []
+    for given in settings.experts:
+        kind, _, rest = given.model.partition(":")
+        expert: Expert = RecordedExpert(given, root / rest) if kind == "recorded" else ChatExpert(given)
+        experts.append((given.output_usd_per_mtok + given.input_usd_per_mtok, expert))
+    return [e for _, e in sorted(experts, key=lambda pair: pair[0])]

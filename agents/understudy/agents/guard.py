@@ -1,0 +1,43 @@
+"""The one gate for egress: every expert call passes it. Redaction, approval and the audit log will stand here too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from understudy.core.errors import EgressRefused
+from understudy.core.protocols import Payload
+from understudy.core.settings import CollectionSettings, Settings
+
+__all__ = ["EgressGuard"]
+
+
+class EgressGuard:
+    """Lets a payload out, or refuses, by the policy of its collection and the reach of the expert.
+
+    This version enforces `egress = "never"`, `egress = "ask"` (refused, since nobody can be asked yet) and
+    `sensitivity = "local"` for experts outside the house. It does not redact: until it does, a `redacted` collection
+    goes to an expert as it is, and the documentation says so.
+
+    Args:
+        settings: experts and collections.
+        sensitivity: the stored sensitivity of a collection, where the settings name none.
+    """
+
+    def __init__(self, settings: Settings, sensitivity: Callable[[str], str | None]) -> None:
+        self._settings = settings
+        self._sensitivity = sensitivity
+        self._reach = {e.name: e.reach for e in settings.experts}
+
+    def check(self, payload: Payload, expert: str) -> Payload:
+        """The payload as it may leave. Raises `EgressRefused`."""
+        name = payload.scope.collection
+        policy = self._settings.collections.get(name, CollectionSettings())
+        configured = name in self._settings.collections
+        sensitivity = policy.sensitivity if configured else self._sensitivity(name) or policy.sensitivity
+        if policy.egress == "never":
+            raise EgressRefused(f"collection {name!r} never goes to an expert (egress = 'never')")
+        if policy.egress == "ask":
+            raise EgressRefused(f"collection {name!r} needs approval (egress = 'ask'), which can't be given yet")
+        if sensitivity == "local" and self._reach.get(expert, "cloud") != "private":
+            raise EgressRefused(f"collection {name!r} is local, and expert {expert!r} is not in the house")
+        return payload

@@ -1,0 +1,106 @@
+"""An expert that replays answers from a file, for the demo and for tests. It always says that it is recorded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from understudy.agents.citing import locate
+from understudy.core.errors import ExpertUnavailableError, SettingsError
+from understudy.core.protocols import Payload
+from understudy.core.settings import ExpertSettings
+from understudy.core.types import ExpertAnswer, ExpertTokens
+
+__all__ = ["RecordedExpert"]
+
+BYTES_PER_TOKEN = 4
+
+
+class RecordedQuote(BaseModel):
+    """A citation of a recording."""
+
+    model_config = ConfigDict(extra="forbid")
+    document: str
+    quote: str
+
+
+class Recording(BaseModel):
+    """One line of the file."""
+
+    model_config = ConfigDict(extra="forbid")
+    question: Annotated[str, Field(min_length=1)]
+    document: str | None = None
+    text: str
+    citations: list[RecordedQuote] = []
+
+
+class RecordedExpert:
+    """Replays the recording of a question (and document, where the recording names one).
+
+    Tokens and price are what a live expert would have been paid at the configured prices, by four bytes a token.
+    """
+
+    recorded = True
+
+    def __init__(self, settings: ExpertSettings, path: Path) -> None:
+        self._settings = settings
+        self._recordings = [read(line, path, n) for n, line in enumerate(lines_of(path), 1) if line.strip()]
+
+    @property
+    def name(self) -> str:
+        """As `understudy.toml` names it."""
+        return self._settings.name
+
+    async def ask(self, payload: Payload) -> ExpertAnswer:
+        """The recorded answer. Raises `ExpertUnavailableError` where there is none."""
+        asked = folded(payload.question)
+        for recording in self._recordings:
+            if folded(recording.question) == asked and recording.document in (None, payload.scope.document):
+                return self._reply(recording, payload)
+        raise ExpertUnavailableError(f"expert {self.name!r} is recorded and has no recording of this question")
+
+    def _reply(self, recording: Recording, payload: Payload) -> ExpertAnswer:
+        found = [
+            locate(c.quote, [p for p in payload.passages if p.document == c.document]) for c in recording.citations
+        ]
+        tokens = ExpertTokens(
+            input=len((payload.system + payload.user).encode()) // BYTES_PER_TOKEN,
+            output=len(recording.model_dump_json().encode()) // BYTES_PER_TOKEN,
+        )
+        return ExpertAnswer(
+            text=recording.text,
+            citations=tuple(c for c in found if c is not None),
+            expert=f"{self.name} (recorded)",
+            tokens=tokens,
+            cost_usd=cost(tokens, self._settings),
+        )
+
+
+def cost(tokens: ExpertTokens, settings: ExpertSettings) -> float:
+    """Dollars for some tokens."""
+    return (tokens.input * settings.input_usd_per_mtok + tokens.output * settings.output_usd_per_mtok) / 1e6
+
+
+def folded(question: str) -> str:
+    """A question up to case and white space."""
+    return " ".join(question.split()).casefold()
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of the file. Raises `SettingsError`."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"recorded answers {path} can't be read: {error}") from error
+
+
+def read(line: str, path: Path, number: int) -> Recording:
+    """One recording. Raises `SettingsError` that names the line."""
+    try:
+        return Recording.model_validate(json.loads(line))
+    except (json.JSONDecodeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"recorded answers {path}, line {number}: {reason}") from error

@@ -1,0 +1,137 @@
+"""What is kept of consultations: the exact answer cache and the example store, in one SQLite file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy import Column, MetaData, String, Table, Text, create_engine, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from understudy.core.errors import WorkspaceError
+from understudy.core.protocols import CacheKey
+from understudy.core.types import Answer, Example
+
+__all__ = ["Records", "role_of"]
+
+metadata = MetaData()
+cache = Table(
+    "cache",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("question", Text),
+    Column("principal", String),
+    Column("collection", String),
+    Column("answer", Text),
+    Column("created", String),
+)
+examples = Table(
+    "examples",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("role", String, index=True),
+    Column("collection", String, index=True),
+    Column("expert", String),
+    Column("body", Text),
+    Column("created", String),
+)
+
+
+class Records:
+    """An `AnswerCache` and an `ExampleStore`. Errors of the database become `WorkspaceError` here."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        with self._guard():
+            metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, ValidationError) as error:
+            raise WorkspaceError(
+                f"{self._path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
+            ) from error
+
+    def recall(self, key: CacheKey) -> Answer | None:
+        """The answer stored under exactly this key (questions compared up to case and white space)."""
+        with self._guard(), self._engine.connect() as db:
+            found = db.execute(select(cache.c.answer).where(cache.c.key == digest(key))).scalar()
+            return None if found is None else Answer.model_validate_json(found)
+
+    def remember(self, key: CacheKey, answer: Answer) -> None:
+        """Store or replace."""
+        values = {
+            "key": digest(key),
+            "question": key.question,
+            "principal": key.principal,
+            "collection": key.scope.collection,
+            "answer": answer.model_dump_json(),
+            "created": now(),
+        }
+        with self._guard(), self._engine.begin() as db:
+            db.execute(delete(cache).where(cache.c.key == values["key"]))
+            db.execute(insert(cache).values(values))
+
+    def add(self, example: Example) -> str:
+        """Store one example, and give its id."""
+        values = {
+            "id": uuid.uuid4().hex,
+            "role": role_of(example),
+            "collection": example.scope.collection,
+            "expert": example.expert.expert,
+            "body": example.model_dump_json(),
+            "created": now(),
+        }
+        with self._guard(), self._engine.begin() as db:
+            db.execute(insert(examples).values(values))
+        return values["id"]
+
+    def examples(self) -> list[Example]:
+        """All examples, oldest first."""
+        with self._guard(), self._engine.connect() as db:
+            bodies = db.scalars(select(examples.c.body).order_by(examples.c.created)).all()
+            return [Example.model_validate_json(body) for body in bodies]
+
+    def counts(self) -> dict[str, int]:
+        """How many answers and examples are kept."""
+        with self._guard(), self._engine.connect() as db:
+            return {
+                "cached_answers": db.execute(select(func.count()).select_from(cache)).scalar() or 0,
+                "examples": db.execute(select(func.count()).select_from(examples)).scalar() or 0,
+            }
+
+
+def folded(question: str) -> str:
+    """A question up to case and white space."""
+    return " ".join(question.split()).casefold()
+
+
+def digest(key: CacheKey) -> str:
+    """The hash of everything that must be equal for a hit."""
+    parts = [folded(key.question), key.scope.model_dump_json(), key.principal, key.versions]
+    return hashlib.sha256(json.dumps([*parts, *map(folded, key.history)]).encode()).hexdigest()
+
+
+def role_of(example: Example) -> str:
+    """An example's permanent role (train, gate or calibrate) by a hash of its question and document."""
+    family = f"{folded(example.question)}\0{example.scope.document or ''}"
+    bucket = hashlib.sha256(family.encode()).digest()[0]
+    return "train" if bucket < 154 else "gate" if bucket < 205 else "calibrate"
+
+
+def now() -> str:
+    """UTC, to the microsecond, sortable."""
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,401 @@
+"""Answer one question: recall, plan and act, judge, and an expert when it must be.
+
+            ┌────────── hit ───────────┐
+recall ─────┤                          ▼
+            └─ plan ⇄ act → judge ── respond
+                              │        ▲
+                           consult → learn
+
+`consult` sends nothing that the guard has not passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any, Literal
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
+
+from understudy.core.errors import EgressRefused, ExpertError
+from understudy.core.protocols import CacheKey
+from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
+from understudy.core.types import (
+    Answer,
+    Citation,
+    Draft,
+    Evidence,
+    Example,
+    ExpertAnswer,
+    Message,
+    Observation,
+    Scope,
+    SmallTokens,
+    StepRecord,
+    Tokens,
+)
+from understudy.graphs.state import AskState, Deps, Event, Turn, evidence_of
+from understudy.graphs.verify import absence, draft_of
+
+__all__ = ["AskGraph", "ask", "build_ask_graph", "stream"]
+
+AskGraph = CompiledStateGraph[AskState, Deps, AskState, AskState]
+Run = Runtime[Deps]
+
+CITED_EXPERT, UNCITED_EXPERT = 0.9, 0.6
+"""Confidence shown for an expert's answer, with and without a citation that was found in its passage."""
+MAX_REPEATS = 2
+KEPT_TURNS = 20
+NOT_FOUND = "I could not find an answer to this in the documents."
+
+
+def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
+    """The graph, with its threads kept by a checkpointer."""
+    graph: StateGraph[AskState, Deps, AskState, AskState] = StateGraph(AskState, context_schema=Deps)
+    graph.add_node("recall", recall)
+    graph.add_node("plan", plan)
+    graph.add_node("act", act)
+    graph.add_node("judge", judge)
+    graph.add_node("consult", consult)
+    graph.add_node("learn", learn)
+    graph.add_node("respond", respond)
+    graph.add_edge(START, "recall")
+    graph.add_conditional_edges("recall", lambda s: "respond" if s["cached"] else "plan", ["respond", "plan"])
+    graph.add_conditional_edges("plan", after_plan, ["act", "judge"])
+    graph.add_edge("act", "plan")
+    graph.add_conditional_edges(
+        "judge", lambda s: "respond" if s["outcome"] == "accept" else "consult", ["respond", "consult"]
+    )
+    graph.add_conditional_edges("consult", lambda s: "learn" if s["expert"] else "respond", ["learn", "respond"])
+    graph.add_edge("learn", "respond")
+    graph.add_edge("respond", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+def cache_key(state: AskState, deps: Deps) -> CacheKey:
+    """What must be equal for an answer to be given again."""
+    scope = Scope.model_validate(state["scope"])
+    history = tuple(turn["question"] for turn in state["turns"])
+    return CacheKey(state["question"], scope, state["principal"], deps.retriever.versions(scope), history)
+
+
+async def recall(state: AskState, runtime: Run) -> AskState:
+    """An answer that was paid for already, under exactly the same circumstances."""
+    found = await asyncio.to_thread(lambda: runtime.context.cache.recall(cache_key(state, runtime.context)))
+    return {"cached": found.model_dump(mode="json") if found else None}
+
+
+async def plan(state: AskState, runtime: Run) -> AskState:
+    """One step of the small model."""
+    deps = runtime.context
+    transcript = [Message.model_validate(m) for m in state["transcript"]]
+    if not transcript:
+        transcript = deps.planner.open(state["question"], [(t["question"], t["answer"]) for t in state["turns"]])
+    final = len(state["records"]) >= deps.max_steps - 1 or state["repeats"] >= MAX_REPEATS
+    evidence = evidence_of(state)
+    taken = await asyncio.to_thread(
+        deps.planner.next_step, transcript, evidence, final=final, on_text=deps.on_text, cancel=deps.cancel
+    )
+    transcript.append(Message(role="assistant", content=taken.text))
+    return {
+        "transcript": [m.model_dump() for m in transcript],
+        "tokens": (SmallTokens(**state["tokens"]) + taken.tokens).model_dump(),
+        "llama_s": state["llama_s"] + taken.seconds,
+        **decided(taken, state, evidence),
+    }
+
+
+def decided(taken: Taken, state: AskState, evidence: Evidence) -> AskState:
+    """What a step leaves in the state: a tool to run, or an end to planning."""
+    step = taken.step
+    signals = {
+        "mean_logprob": taken.mean_logprob,
+        "min_logprob": taken.min_logprob,
+        "removed_mass": taken.removed_mass,
+        "choice_entropy": taken.choice_entropy,
+    }
+    match step:
+        case ToolStep():
+            pending = {"kind": step.kind, "arguments": step.arguments, "seconds": taken.seconds}
+            return {"pending": pending, "signals": signals}
+        case AnswerStep() | Point():
+            draft = draft_of(taken, state["question"], evidence)
+            records = [*state["records"], record("answer", taken)]
+            return {"pending": None, "draft": draft.model_dump(mode="json"), "records": records, "signals": signals}
+        case Consult() | Decline():
+            outcome: Literal["defer", "decline"] = "defer" if isinstance(step, Consult) else "decline"
+            reason = f"the small model chose to {step.kind}: {step.reason.replace('_', ' ')}"
+            records = [*state["records"], record(step.kind, taken, reason=step.reason)]
+            return {"pending": None, "outcome": outcome, "reason": reason, "records": records, "signals": signals}
+
+
+def record(kind: str, taken: Taken, **fields: object) -> dict[str, Any]:
+    """A step as it is shown; `seconds` is time inside llama.cpp."""
+    return {"kind": kind, **fields, "seconds": round(taken.seconds, 4)}
+
+
+def after_plan(state: AskState) -> Literal["act", "judge"]:
+    """On to the tool, or to the judge."""
+    return "act" if state["pending"] else "judge"
+
+
+async def act(state: AskState, runtime: Run) -> AskState:
+    """Run the tool of the pending step; a step taken before isn't run again."""
+    deps, pending = runtime.context, state["pending"]
+    assert pending is not None
+    before = evidence_of(state)
+    kind, arguments = pending["kind"], pending["arguments"]
+    repeated = any(r["kind"] == kind and all(r.get(k) == v for k, v in arguments.items()) for r in state["records"])
+    if repeated:
+        observation = Observation(text="this step was taken before; take another, answer, or consult", error=True)
+    else:
+        scope = Scope.model_validate(state["scope"])
+        observation = await asyncio.to_thread(deps.tools.run, kind, arguments, state["question"], scope, before)
+    after = extended(before, observation, arguments.get("query") if kind == "search" else None)
+    message = deps.planner.observe(state["question"], before, after, observation)
+    shown: dict[str, Any] = {"kind": kind, **arguments, "seconds": round(pending["seconds"], 4)}
+    if kind == "search":
+        shown["passages"] = len(observation.passages)
+    else:
+        shown["result"] = observation.text
+    return {
+        "evidence": after.model_dump(mode="json"),
+        "transcript": [*state["transcript"], message.model_dump()],
+        "records": [*state["records"], shown],
+        "repeats": state["repeats"] + repeated,
+        "pending": None,
+    }
+
+
+def extended(before: Evidence, observation: Observation, query: str | None) -> Evidence:
+    """The evidence with an observation added; its passages are numbered on from those before."""
+    shift = len(before.passages) if observation.passages else 0
+    moved = tuple(
+        f if f.passage is None else f.model_copy(update={"passage": f.passage + shift}) for f in observation.findings
+    )
+    return Evidence(
+        passages=before.passages + observation.passages,
+        findings=before.findings + moved,
+        searches=before.searches + ((query,) if query else ()),
+        answerable=observation.answerable if observation.answerable is not None else before.answerable,
+    )
+
+
+async def judge(state: AskState, runtime: Run) -> AskState:
+    """Accept the draft, or defer."""
+    if state["draft"] is None:
+        return {"confidence": 0.0}
+    draft = Draft.model_validate(state["draft"])
+    judgement = runtime.context.judge.judge(draft, evidence_of(state), state["signals"])
+    outcome: Literal["accept", "defer"] = "accept" if judgement.accept and not draft.problems else "defer"
+    return {"outcome": outcome, "confidence": judgement.confidence, "reason": judgement.reason}
+
+
+async def consult(state: AskState, runtime: Run) -> AskState:
+    """Ask the experts in turn, through the guard, until one answers."""
+    deps = runtime.context
+    if deps.spend_limit_usd == 0:
+        return {"expert": None, "reason": f"{state['reason']}; the budget allows no expert"}
+    if not deps.experts:
+        return {"expert": None, "reason": f"{state['reason']}; no expert is configured"}
+    scope = Scope.model_validate(state["scope"])
+    evidence = evidence_of(state)
+    update: AskState = {}
+    if not evidence.passages:
+        arguments: dict[str, object] = {"query": state["question"]}
+        found = await asyncio.to_thread(deps.tools.run, "search", arguments, state["question"], scope, evidence)
+        evidence = extended(evidence, found, state["question"])
+        update["evidence"] = evidence.model_dump(mode="json")
+    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
+    history = [t["question"] for t in state["turns"]]
+    refusals = []
+    for expert in deps.experts:
+        try:
+            payload = deps.brief(state["question"], scope, evidence.passages, draft, history)
+            reply = await expert.ask(deps.guard.check(payload, expert.name))
+        except (ExpertError, EgressRefused) as error:
+            refusals.append(str(error))
+            continue
+        return {**update, "expert": reply.model_dump(mode="json")}
+    return {**update, "expert": None, "reason": f"{state['reason']}; {'; '.join(refusals)}"}
+
+
+async def learn(state: AskState, runtime: Run) -> AskState:
+    """Keep what the expert taught: an example to train on later, and the answer for the next time."""
+    deps = runtime.context
+    example = Example(
+        question=state["question"],
+        scope=Scope.model_validate(state["scope"]),
+        history=tuple(t["question"] for t in state["turns"]),
+        transcript=tuple(Message.model_validate(m) for m in state["transcript"]),
+        evidence=evidence_of(state),
+        draft=Draft.model_validate(state["draft"]) if state["draft"] else None,
+        expert=ExpertAnswer.model_validate(state["expert"]),
+        small_model=deps.small_model,
+        principal=state["principal"],
+        signals=state["signals"],
+    )
+    answer = answered(state)
+
+    def store() -> None:
+        deps.examples.add(example)
+        deps.cache.remember(cache_key(state, deps), answer)
+
+    await asyncio.to_thread(store)
+    return {}
+
+
+async def respond(state: AskState, runtime: Run) -> AskState:
+    """The answer, and the turn that the thread remembers."""
+    answer = answered(state)
+    turn: Turn = {"question": state["question"], "answer": answer.text}
+    return {"answer": answer.model_dump(mode="json"), "turns": [*state["turns"], turn][-KEPT_TURNS:]}
+
+
+def answered(state: AskState) -> Answer:
+    """The answer that the state amounts to."""
+    latency = round(time.time() - state["began"], 4)
+    cached = state["cached"]
+    if cached is not None:
+        return Answer.model_validate(
+            cached
+            | {
+                "route": "cache",
+                "reason": "asked before: the same question, scope, access and documents",
+                "cost_usd": 0.0,
+                "latency_s": latency,
+                "thread": state["thread"],
+                "tokens": {},
+                "steps": [],
+                "question": state["question"],
+            }
+        )
+    common: dict[str, Any] = {
+        "question": state["question"],
+        "latency_s": latency,
+        "thread": state["thread"],
+        "steps": tuple(StepRecord(**r) for r in state["records"]),
+    }
+    small = SmallTokens(**state["tokens"])
+    if state["expert"] is not None:
+        expert = ExpertAnswer.model_validate(state["expert"])
+        return Answer(
+            text=expert.text,
+            route="expert",
+            reason=state["reason"],
+            expert=expert.expert,
+            cost_usd=expert.cost_usd,
+            confidence=CITED_EXPERT if has_quote(expert.citations) else UNCITED_EXPERT,
+            citations=expert.citations or absence(evidence_of(state)),
+            tokens=Tokens(small=small, expert=expert.tokens),
+            **common,
+        )
+    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
+    if draft is not None and not draft.problems:
+        return Answer(
+            text=draft.text,
+            route="local",
+            reason=state["reason"],
+            confidence=state["confidence"],
+            citations=draft.citations,
+            tokens=Tokens(small=small),
+            **common,
+        )
+    return Answer(
+        text=NOT_FOUND,
+        route="declined",
+        reason=state["reason"],
+        confidence=state["confidence"],
+        citations=absence(evidence_of(state)),
+        tokens=Tokens(small=small),
+        **common,
+    )
+
+
+def has_quote(citations: tuple[Citation, ...]) -> bool:
+    """Whether anything is quoted."""
+    return any(c.kind == "quote" for c in citations)
+
+
+def fresh(question: str, scope: Scope, principal: str, thread: str) -> AskState:
+    """The state a question starts with; the thread's turns are kept."""
+    return {
+        "question": question,
+        "scope": scope.model_dump(),
+        "principal": principal,
+        "thread": thread,
+        "began": time.time(),
+        "cached": None,
+        "transcript": [],
+        "evidence": Evidence().model_dump(mode="json"),
+        "records": [],
+        "tokens": SmallTokens().model_dump(),
+        "llama_s": 0.0,
+        "pending": None,
+        "repeats": 0,
+        "draft": None,
+        "outcome": "",
+        "confidence": 0.0,
+        "reason": "",
+        "expert": None,
+        "answer": None,
+        "signals": {},
+    }
+
+
+async def ask(graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str) -> Answer:
+    """Answer a question in a thread. Raises `QuestionError`, `NoDocumentsError`, `ScopeError`, `Stopped`."""
+    answer: Answer | None = None
+    async for event in stream(graph, deps, question, scope, principal, thread):
+        if event.kind == "answer":
+            answer = event.answer
+    assert answer is not None
+    return answer
+
+
+async def stream(
+    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str
+) -> AsyncIterator[Event]:
+    """Answer a question, giving steps and text as they come, and the answer last."""
+    config: Any = {"configurable": {"thread_id": f"{principal}/{thread}"}, "recursion_limit": 4 * deps.max_steps + 20}
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def on_text(text: str) -> None:
+        deps.on_text(text)
+        loop.call_soon_threadsafe(queue.put_nowait, Event(kind="text", text=text))
+
+    async def run() -> None:
+        try:
+            await run_graph(graph, replace(deps, on_text=on_text), config, start, queue.put_nowait)
+        finally:
+            queue.put_nowait(None)
+
+    held = await graph.aget_state(config)
+    start = fresh(question, scope, principal, thread) | {"turns": list(held.values.get("turns", []))}
+    task = asyncio.create_task(run())
+    try:
+        while (event := await queue.get()) is not None:
+            yield event
+        await task
+    finally:
+        task.cancel()
+
+
+async def run_graph(graph: AskGraph, deps: Deps, config: Any, start: Any, emit: Callable[[Event], None]) -> None:
+    """Run the graph to its end, emitting a step for every new record, and the answer."""
+    seen = 0
+    async for update in graph.astream(start, config, context=deps, stream_mode="updates", durability="sync"):
+        for values in update.values():
+            if not values:
+                continue
+            for shown in values.get("records", [])[seen:]:
+                emit(Event(kind="step", step=StepRecord(**shown)))
+            seen = max(seen, len(values.get("records", [])))
+            if values.get("answer"):
+                emit(Event(kind="answer", answer=Answer.model_validate(values["answer"])))

@@ -1,0 +1,108 @@
+"""What one question carries through the graph, and what it may use: plain data, and the runtime's models and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict
+
+from understudy.core.protocols import (
+    AnswerCache,
+    Cancel,
+    ExampleStore,
+    Expert,
+    Guard,
+    Judge,
+    Payload,
+    Planner,
+    Retriever,
+    ToolBox,
+)
+from understudy.core.types import Draft, Evidence, Passage, Scope, StepRecord
+
+__all__ = ["AskState", "Deps", "Event", "Turn"]
+
+Brief = Callable[[str, Scope, Sequence[Passage], Draft | None, Sequence[str]], Payload]
+
+
+class Turn(TypedDict):
+    """A finished question of a thread."""
+
+    question: str
+    answer: str
+
+
+class AskState(TypedDict, total=False):
+    """The state of a thread; every key but `turns` belongs to the question in progress. Values are JSON-like."""
+
+    turns: list[Turn]
+    question: str
+    scope: dict[str, Any]
+    principal: str
+    thread: str
+    began: float
+    cached: dict[str, Any] | None
+    transcript: list[dict[str, Any]]
+    evidence: dict[str, Any]
+    records: list[dict[str, Any]]
+    tokens: dict[str, int]
+    llama_s: float
+    pending: dict[str, Any] | None
+    repeats: int
+    draft: dict[str, Any] | None
+    outcome: Literal["accept", "defer", "decline", ""]
+    confidence: float
+    reason: str
+    expert: dict[str, Any] | None
+    answer: dict[str, Any] | None
+    signals: dict[str, float]
+
+
+class Event(BaseModel):
+    """Something that happened while a question is being answered.
+
+    `kind` is "step" (a step was taken: `step`), "text" (characters of the step in progress: `text`), or "answer".
+    """
+
+    model_config = ConfigDict(frozen=True)
+    kind: Literal["step", "text", "answer"]
+    step: StepRecord | None = None
+    text: str = ""
+    answer: Any = None
+
+
+def no_text(_text: str) -> None:
+    """Nobody is listening."""
+
+
+def never() -> bool:
+    """Nobody stops."""
+    return False
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Models, stores and clients of one run: LangGraph's runtime context."""
+
+    planner: Planner
+    tools: ToolBox
+    retriever: Retriever
+    judge: Judge
+    guard: Guard
+    experts: Sequence[Expert]
+    cache: AnswerCache
+    examples: ExampleStore
+    brief: Brief
+    small_model: str
+    max_steps: int = 8
+    spend_limit_usd: float | None = None
+    """For one question; 0 is no spending, `None` no limit."""
+    on_text: Callable[[str], None] = no_text
+    cancel: Cancel = never
+
+
+def evidence_of(state: AskState) -> Evidence:
+    """The evidence so far."""
+    return Evidence.model_validate(state["evidence"])

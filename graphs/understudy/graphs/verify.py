@@ -1,0 +1,118 @@
+"""From a step to a draft: quotes located, citations built, and everything checked that can be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from understudy.core.steps import AnswerStep, Point, Taken
+from understudy.core.types import Citation, Draft, Evidence, Finding, Passage
+
+__all__ = ["absence", "draft_of", "unsupported_numbers"]
+
+NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+
+
+def draft_of(taken: Taken, question: str, evidence: Evidence) -> Draft:
+    """The draft that an answer step stands for, with what verification found wrong."""
+    step = taken.step
+    if isinstance(step, Point):
+        text, citations, problems = pointed(step, evidence)
+    elif isinstance(step, AnswerStep):
+        text, citations, problems = quoted(step, question, evidence)
+    else:
+        raise TypeError(f"{type(step).__name__} is no answer")
+    return Draft(
+        text=text,
+        citations=tuple(citations),
+        mean_logprob=taken.mean_logprob,
+        min_logprob=taken.min_logprob,
+        removed_mass=taken.removed_mass,
+        problems=tuple(problems),
+    )
+
+
+def pointed(step: Point, evidence: Evidence) -> tuple[str, list[Citation], list[str]]:
+    """An answer made of findings; a calculated one cites what it was calculated from."""
+    chosen = [evidence.findings[n - 1] for n in dict.fromkeys(step.findings) if 1 <= n <= len(evidence.findings)]
+    if not chosen:
+        return "", [], ["it points at no finding"]
+    citations = [c for f in chosen for c in cited(f, evidence)]
+    problems = [] if citations else [f"nothing in the documents supports {chosen[0].text!r}"]
+    if all(f.origin == "tool" for f in chosen):
+        problems = []
+    return "; ".join(f.text for f in chosen), list(dict.fromkeys(citations)), problems
+
+
+def cited(finding: Finding, evidence: Evidence) -> Iterable[Citation]:
+    """The citations of a finding, or of its inputs."""
+    if finding.passage is None or finding.quote_start is None or finding.quote_end is None:
+        for index in finding.inputs:
+            yield from cited(evidence.findings[index], evidence)
+        return
+    yield citation(evidence.passages[finding.passage], finding.quote_start, finding.quote_end, finding.score)
+
+
+def citation(passage: Passage, start: int, end: int, score: float) -> Citation:
+    """A citation of `[start, end)` in the passage's document, without surrounding white space."""
+    quote = passage.text[start - passage.start : end - passage.start]
+    start += len(quote) - len(quote.lstrip())
+    quote = quote.strip()
+    return Citation(
+        document=passage.document,
+        title=passage.title,
+        location=passage.location,
+        start=start,
+        end=start + len(quote),
+        quote=quote,
+        score=score,
+    )
+
+
+def quoted(step: AnswerStep, question: str, evidence: Evidence) -> tuple[str, list[Citation], list[str]]:
+    """An answer with verbatim quotes; each number must stand in one, in a result or in the question."""
+    citations, problems = [], []
+    for quote in step.quotes:
+        passage = evidence.passages[quote.passage - 1] if quote.passage <= len(evidence.passages) else None
+        words = quote.quote.strip()
+        at = -1 if passage is None or not words else passage.text.find(words)
+        if passage is None or at < 0:
+            problems.append(f"a quote is not in passage {quote.passage}")
+            continue
+        start = passage.start + at
+        citations.append(citation(passage, start, start + len(words), passage.score))
+    sources = [c.quote for c in citations] + [f.text for f in evidence.findings] + [question]
+    problems += [f"the number {n} stands in no quote and no result" for n in unsupported_numbers(step.text, sources)]
+    return step.text.strip(), list(dict.fromkeys(citations)), problems
+
+
+def unsupported_numbers(text: str, sources: Sequence[str]) -> list[str]:
+    """Numbers of a text that none of the sources holds, compared without separators."""
+    known = {plain(n) for source in sources for n in NUMBER.findall(source)}
+    return [n for n in NUMBER.findall(text) if plain(n) not in known]
+
+
+def plain(number: str) -> str:
+    """A number without thousands separators and trailing zeros."""
+    bare = number.replace(",", "").rstrip(".")
+    return bare.rstrip("0").rstrip(".") if "." in bare else bare
+
+
+def absence(evidence: Evidence) -> tuple[Citation, ...]:
+    """What was searched in vain: up to three documents, by their best passage."""
+    best: dict[str, Passage] = {}
+    for passage in evidence.passages:
+        best.setdefault(passage.document, passage)
+    return tuple(
+        Citation(
+            kind="absence",
+            document=p.document,
+            title=p.title,
+            location=p.location,
+            start=p.start,
+            end=p.start,
+            quote="",
+            score=p.score,
+        )
+        for p in list(best.values())[:3]
+    )
