@@ -1,0 +1,8 @@
+"""The agent: `Agent` is the way in, its results are `Answer` and `Citation`."""
+
+from understudy.agents.agent import Agent
+from understudy.core.types import Answer, Citation
+from understudy.graphs.state import Event
+from understudy.retrieval.ingest import IngestReport
+
+__all__ = ["Agent", "Answer", "Citation", "Event", "IngestReport"]

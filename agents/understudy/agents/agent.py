@@ -1,0 +1,311 @@
+"""The public facade: one object that opens a workspace, ingests documents and answers questions."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import aiosqlite
+from langchain_core.tools import BaseTool
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from understudy.agents.briefing import build_payload
+from understudy.agents.experts import build_experts
+from understudy.agents.guard import EgressGuard
+from understudy.agents.judge import ThresholdJudge
+from understudy.agents.records import Records
+from understudy.agents.small_model import SmallModel, starter_path
+from understudy.core.errors import ModelFileError, QuestionError, ScopeError
+from understudy.core.protocols import Cancel
+from understudy.core.settings import Settings
+from understudy.core.types import Answer, Scope
+from understudy.core.workspace import Workspace
+from understudy.graphs.ask import build_ask_graph, stream
+from understudy.graphs.state import Deps, Event, never
+from understudy.retrieval.embed import MiniLM
+from understudy.retrieval.hybrid import HybridRetriever
+from understudy.retrieval.ingest import IngestReport, Progress, ingest
+from understudy.retrieval.reader import SpanReader
+from understudy.retrieval.store import DocumentStore
+from understudy.tools.toolbox import LocalToolBox
+
+__all__ = ["Agent"]
+
+T = TypeVar("T")
+
+
+class Agent:
+    """Answers questions from the documents of one workspace.
+
+    Use `Agent.open`, as a context manager or with `close`. Synchronous and asynchronous methods may be mixed; all of
+    them run on one event loop of the agent's own, so an agent can be shared between threads.
+
+    ```python
+    with Agent.open("my-workspace") as agent:
+        agent.ingest(["reports/"])
+        print(agent.ask("What was revenue in 2024?").text)
+    ```
+    """
+
+    def __init__(self, workspace: Workspace, settings: Settings, principal: str, tools: Sequence[BaseTool]) -> None:
+        self.workspace = workspace
+        self.settings = settings
+        self.principal = principal
+        self.store = DocumentStore(workspace)
+        self.encoder = MiniLM(threads=settings.small_model.threads)
+        self.retriever = HybridRetriever(workspace, self.store, self.encoder)
+        self.reader = SpanReader(threads=settings.small_model.threads)
+        self.records = Records(workspace.records)
+        self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
+        self.model = SmallModel(model_path(settings.small_model.path), self.toolbox.tools, settings.small_model)
+        self.experts = build_experts(settings, workspace.root)
+        self._loop = Loop()
+        self._threads = self._loop.run(checkpointer(workspace.threads))
+        self._graph = build_ask_graph(self._threads)
+        self._held = ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        workspace: Path | str,
+        *,
+        principal: str = "owner",
+        settings: Settings | None = None,
+        tools: Sequence[BaseTool] = (),
+        wait_s: float = 10.0,
+    ) -> Self:
+        """Open a workspace, creating it if need be, and own it until `close`.
+
+        Args:
+            workspace: its folder.
+            principal: who asks.
+            settings: instead of the workspace's `understudy.toml`.
+            tools: LangChain tools that the small model may use besides its own.
+            wait_s: seconds to wait for another process to let go of the workspace.
+
+        Raises:
+            WorkspaceError: it is corrupt, newer than this program, or in use (`WorkspaceBusyError`).
+            SettingsError: `understudy.toml` is wrong.
+            ModelFileError: the small model can't be loaded.
+        """
+        opened = Workspace.open(workspace)
+        held = ExitStack()
+        held.enter_context(opened.owned(wait_s))
+        try:
+            agent = cls(opened, settings or Settings.load(opened.settings), principal, tools)
+        except BaseException:
+            held.close()
+            raise
+        agent._held = held
+        return agent
+
+    def close(self) -> None:
+        """Let go of the workspace."""
+        self._loop.run(self._threads.conn.close())
+        self._loop.close()
+        self.model.close()
+        self.records.close()
+        self.store.close()
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ingest(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        collection: str = "default",
+        sensitivity: str | None = None,
+        prune: bool = False,
+        on_progress: Progress | None = None,
+    ) -> IngestReport:
+        """Bring a collection up to date with files and folders; see `understudy.retrieval.ingest.ingest`."""
+        return ingest(
+            self.store,
+            self.encoder,
+            [Path(p) for p in paths],
+            collection=collection,
+            sensitivity=sensitivity,
+            prune=prune,
+            on_progress=on_progress,
+        )
+
+    def ask(
+        self,
+        question: str,
+        *,
+        collection: str = "default",
+        document: str | None = None,
+        thread: str | None = None,
+        cancel: Cancel = never,
+    ) -> Answer:
+        """Answer a question.
+
+        Args:
+            question: in the user's words.
+            collection: whose documents.
+            document: only this one of them.
+            thread: an earlier answer's thread, to follow up on it; a new one otherwise.
+            cancel: asked between tokens; true stops inference.
+
+        Raises:
+            QuestionError: it is empty or longer than the context.
+            NoDocumentsError: the collection is empty.
+            ScopeError: there is no such document.
+            Stopped: `cancel` said so.
+        """
+        return self._loop.run(self._answer(question, collection, document, thread, cancel))
+
+    async def aask(
+        self,
+        question: str,
+        *,
+        collection: str = "default",
+        document: str | None = None,
+        thread: str | None = None,
+        cancel: Cancel = never,
+    ) -> Answer:
+        """`ask`, awaitable from any event loop."""
+        return await self._loop.awaited(self._answer(question, collection, document, thread, cancel))
+
+    async def astream(
+        self,
+        question: str,
+        *,
+        collection: str = "default",
+        document: str | None = None,
+        thread: str | None = None,
+        cancel: Cancel = never,
+    ) -> AsyncIterator[Event]:
+        """`ask`, giving steps and text as they come; the last event holds the answer."""
+        here = asyncio.get_running_loop()
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        stopped = threading.Event()
+
+        async def run() -> None:
+            try:
+                async for event in self._events(
+                    question, collection, document, thread, lambda: stopped.is_set() or cancel()
+                ):
+                    here.call_soon_threadsafe(queue.put_nowait, event)
+            finally:
+                here.call_soon_threadsafe(queue.put_nowait, None)
+
+        running = self._loop.awaited(run())
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            await running
+        finally:
+            stopped.set()
+
+    def status(self) -> dict[str, Any]:
+        """Model, collections, experts and what has been learned, as plain data."""
+        return {
+            "workspace": str(self.workspace.root),
+            "small_model": {"name": self.model.name, "profile": self.model.profile.name},
+            "experts": [{"name": e.name, "recorded": e.recorded} for e in self.experts],
+            "collections": self.store.listing(),
+            **self.records.counts(),
+        }
+
+    async def _answer(
+        self, question: str, collection: str, document: str | None, thread: str | None, cancel: Cancel
+    ) -> Answer:
+        answer: Answer | None = None
+        async for event in self._events(question, collection, document, thread, cancel):
+            answer = event.answer or answer
+        assert answer is not None
+        return answer
+
+    async def _events(
+        self, question: str, collection: str, document: str | None, thread: str | None, cancel: Cancel
+    ) -> AsyncIterator[Event]:
+        asked = question.strip()
+        if not asked:
+            raise QuestionError("the question is empty; ask something")
+        if "\0" in asked:
+            raise QuestionError("the question holds null bytes; take them out")
+        if thread is not None and not thread.strip():
+            raise ScopeError("the thread's name is empty; leave it out for a new thread")
+        scope = Scope(collection=collection, document=document)
+        self.retriever.check(scope)
+        events = stream(self._graph, self._deps(cancel), asked, scope, self.principal, thread or uuid.uuid4().hex[:12])
+        async for event in events:
+            yield event
+
+    def _deps(self, cancel: Cancel) -> Deps:
+        return Deps(
+            planner=self.model,
+            tools=self.toolbox,
+            retriever=self.retriever,
+            judge=ThresholdJudge(self.settings.deferral.min_mean_logprob),
+            guard=EgressGuard(self.settings, self.sensitivity),
+            experts=self.experts,
+            cache=self.records,
+            examples=self.records,
+            brief=build_payload,
+            small_model=self.model.name,
+            max_steps=self.settings.small_model.max_steps,
+            spend_limit_usd=self.settings.budget.per_question_usd,
+            cancel=cancel,
+        )
+
+    def sensitivity(self, collection: str) -> str | None:
+        """What a collection was ingested as."""
+        found = self.store.listing().get(collection)
+        return None if found is None else str(found["sensitivity"])
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="understudy", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end, from any other thread. Ctrl-C cancels the work."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    def awaited(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
+        """The work's result, for an `await` on another loop."""
+        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    def close(self) -> None:
+        """Stop the loop."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def checkpointer(path: Path) -> AsyncSqliteSaver:
+    """The threads' database, bound to the running loop."""
+    return AsyncSqliteSaver(await aiosqlite.connect(path))
+
+
+def model_path(name: str) -> Path:
+    """The file that `small_model.path` means. Raises `ModelFileError`."""
+    if name == "starter":
+        return starter_path()
+    if name.startswith("hf:"):
+        raise ModelFileError(f"{name}: downloading models comes with a later version; give the path of a .gguf file")
+    return Path(name).expanduser()
