@@ -48,7 +48,7 @@ def chunk(document: Document) -> list[Passage]:
 
     made = []
     previous: Block | None = None
-    for block in merged(blocks(document.text), document.text):
+    for block in merged(blocks(document.text), starts):
         context = " > ".join(block.headings)
         if block.table:
             caption = caption_before(document.text, previous)
@@ -84,14 +84,15 @@ def blocks(text: str) -> Iterator[Block]:
         yield Block(start, at, tuple(h for _, h in path), table)
 
 
-def merged(found: Iterator[Block], text: str) -> Iterator[Block]:
-    """Short neighbouring paragraphs under the same headings, as one block."""
+def merged(found: Iterator[Block], marks: list[int]) -> Iterator[Block]:
+    """Short neighbouring paragraphs under the same headings and on the same page, as one block."""
     pending: Block | None = None
     for block in found:
         if (
             pending is not None
             and not (pending.table or block.table)
             and pending.headings == block.headings
+            and bisect_right(marks, pending.start) == bisect_right(marks, block.start)
             and block.end - pending.start <= TARGET
         ):
             pending = Block(pending.start, block.end, block.headings)

@@ -17,7 +17,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reading:
-    """One question on one passage. `start` and `end` are code points in `passage`; `None` when it isn't answered there."""
+    """A question on a passage. `start` and `end` are code points of the passage, `None` where it doesn't answer."""
 
     question: str
     title: str

@@ -51,7 +51,7 @@ class Sequenced:
 
 def sequence(tokenizer: Tokenizer, messages: Sequence[Message]) -> Sequenced:
     """Token ids as the runtime lays them out: control tokens special, contents plain."""
-    start, end = tokenizer.token_to_id("<|im_start|>"), tokenizer.token_to_id("<|im_end|>")
+    start, end = (int(tokenizer.token_to_id(t) or 0) for t in ("<|im_start|>", "<|im_end|>"))
     newline = tokenizer.encode("\n").ids
     ids: list[int] = []
     mask: list[bool] = []
@@ -148,7 +148,7 @@ def fit(model: nn.Module, plan: list[list[Sequenced]], recipe: PlannerRecipe, ch
     for done, batch in enumerate(plan[first:], first + 1):
         ids, labels = tensors(batch)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = model.model(ids).last_hidden_state[:, :-1]  # type: ignore[union-attr, operator]
+            hidden = model.model(ids).last_hidden_state[:, :-1]  # type: ignore[operator]
             targets = labels[:, 1:]
             wanted = targets >= 0
             logits = model.lm_head(hidden[wanted])  # type: ignore[operator]

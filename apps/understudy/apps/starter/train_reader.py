@@ -14,9 +14,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
+from rich.console import Console
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ from torch.nn.utils.parametrize import register_parametrization
 from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings, tatqa_readings
 from understudy.retrieval.onnx_models import packaged_weights
 from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder
+
+console = Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def build_model(rank: int) -> SpanReader:
     encoder = load_encoder().train().requires_grad_(False)
     for name, module in encoder.named_modules():
         if isinstance(module, nn.Linear) and name.endswith(LORA_TARGETS):
-            register_parametrization(module, "weight", LowRank(*module.weight.shape, rank))
+            register_parametrization(module, "weight", LowRank(module.out_features, module.in_features, rank))
     return SpanReader(encoder)
 
 
@@ -178,7 +180,7 @@ def train_reader(data: Path, out: Path, recipe: ReaderRecipe, *, log_every: int 
     tokenizer.no_padding()
     encoded = [encode(tokenizer, r, recipe.max_tokens, rng.random() < 0.7) for r in readings]
     examples = [e for e in encoded if e is not None]
-    print(f"{len(examples)} readings, {sum(e.start == 0 for e in examples)} without an answer", flush=True)
+    console.print(f"{len(examples)} readings, {sum(e.start == 0 for e in examples)} without an answer")
 
     model = build_model(recipe.rank)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -200,7 +202,7 @@ def train_reader(data: Path, out: Path, recipe: ReaderRecipe, *, log_every: int 
             continue
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = loss_of(model, collate(batch))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
@@ -209,7 +211,7 @@ def train_reader(data: Path, out: Path, recipe: ReaderRecipe, *, log_every: int 
         done = step + 1
         if done % log_every == 0:
             left = (time.monotonic() - began) / (done - first) * (recipe.steps - done)
-            print(f"step {done}/{recipe.steps} loss {running / log_every:.3f} left {left / 60:.1f} min", flush=True)
+            console.print(f"step {done}/{recipe.steps} loss {running / log_every:.3f} left {left / 60:.1f} min")
             running = 0.0
         if done % 100 == 0:
             state = {

@@ -1,4 +1,4 @@
-"""Whole transcripts for the planner, in exactly the agent's format: the profile renders them, the tools' own types fill them.
+"""Whole transcripts for the planner, in exactly the agent's format: the profile renders them.
 
 Table questions come with generated tables and simulated reader spans; reading questions come from the training data
 through the real search tool, and their last step is labelled by whether the reader's spans hold the answer.
@@ -63,9 +63,17 @@ def table_passage(table: Table, rng: random.Random) -> Passage:
     score = rng.uniform(0.35, 0.9)
     place = rng.choice((f"page {rng.randint(1, 90)}", "sheet Data", "Results > Figures"))
     return Passage(
-        document="d", title=f"{table.title} {rng.randint(2000, 2025)}", version="v", location=place, start=0,
-        end=len(body), text=body, context=header, table=True, score=score,
-    )  # fmt: skip
+        document="d",
+        title=f"{table.title} {rng.randint(2000, 2025)}",
+        version="v",
+        location=place,
+        start=0,
+        end=len(body),
+        text=body,
+        context=header,
+        table=True,
+        score=score,
+    )
 
 
 def simulated_search(table: Table, question: TableQuestion, rng: random.Random, texts: Sequence[str]) -> Observation:
@@ -83,7 +91,7 @@ def simulated_search(table: Table, question: TableQuestion, rng: random.Random, 
                 text=text,
                 score=rng.uniform(0.1, 0.75),
                 table=False,
-            )  # fmt: skip
+            )
         )
     rng.shuffle(passages)
     passages.sort(key=lambda p: -p.score if rng.random() < 0.8 else 0)
@@ -100,9 +108,15 @@ def simulated_span(index: int, passage: Passage, rng: random.Random) -> Finding:
     at = rng.randrange(len(words))
     value = words[at].strip("| ") if passage.table else " ".join(words[at : at + rng.randint(1, 4)])
     return Finding(
-        text=value or "—", score=rng.random() ** 2, origin="reader", passage=index, start=start,
-        end=start + len(value), quote_start=start, quote_end=start + len(line),
-    )  # fmt: skip
+        text=value or "—",
+        score=rng.random() ** 2,
+        origin="reader",
+        passage=index,
+        start=start,
+        end=start + len(value),
+        quote_start=start,
+        quote_end=start + len(line),
+    )
 
 
 def found_cell(table: Table, row: str, column: str, evidence: Evidence, rng: random.Random) -> Observation:
@@ -113,9 +127,15 @@ def found_cell(table: Table, row: str, column: str, evidence: Evidence, rng: ran
     line = evidence.passages[index].text.split("\n")[r]
     start = evidence.passages[index].text.index(line)
     finding = Finding(
-        text=value, score=rng.uniform(0.7, 1.0), origin="table", passage=index, start=start, end=start + len(value),
-        quote_start=start, quote_end=start + len(line),
-    )  # fmt: skip
+        text=value,
+        score=rng.uniform(0.7, 1.0),
+        origin="table",
+        passage=index,
+        start=start,
+        end=start + len(value),
+        quote_start=start,
+        quote_end=start + len(line),
+    )
     return Observation(findings=(finding,))
 
 

@@ -1,0 +1,47 @@
+# Everything that a person or CI runs. `make help` lists it.
+PYTHON ?= python3
+PORTIONS = agents/understudy graphs/understudy tools/understudy retrieval/understudy apps/understudy
+RUN = .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-e2e check format samples clean
+
+help: ## list these targets
+	@grep -hE '^[a-z%-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: .venv/.ready ## set up .venv from constraints.txt (compiles llama.cpp: about 5 minutes)
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	$(RUN)/pip install --quiet --upgrade pip==26.2
+	$(RUN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: .venv/.ready ## the whole story on sample documents, two minutes at most, no network
+	$(RUN)/understudy demo
+
+test: .venv/.ready ## all tests that need neither root nor real data
+	$(RUN)/pytest -m "not e2e"
+
+test-e2e: .venv/.ready ## tests that need root or Debian packages (none so far)
+	$(RUN)/pytest -m e2e; code=$$?; [ $$code -eq 5 ] && echo "no end-to-end test needs more than 'make test' so far" || exit $$code
+
+check: .venv/.ready ## lint, format, types, import direction
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy $(PORTIONS)
+	$(RUN)/pytest tests/test_architecture.py
+
+format: .venv/.ready ## put the code in form
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+bench-%: .venv/.ready ## measure: bench-retrieval, bench-agent, bench-ingest, bench-startup, bench-code
+	$(RUN)/understudy bench $*
+
+samples: .venv/.ready ## write the demo's documents anew
+	$(RUN)/python apps/understudy/apps/samples/make_samples.py
+
+clean: ## remove what was built
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache

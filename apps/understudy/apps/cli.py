@@ -1,0 +1,202 @@
+"""The command line. Errors become one line and an exit code here, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from understudy.core.errors import UnderstudyError, UserError
+
+if TYPE_CHECKING:
+    from understudy.agents import Agent
+    from understudy.core.types import Answer
+
+app = typer.Typer(
+    help="Answers questions from private documents with a small local model; asks a large one when it must.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+starter = typer.Typer(help="The model that ships with Understudy.", no_args_is_help=True)
+app.add_typer(starter, name="starter")
+err = Console(stderr=True)
+out = Console()
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
+Collection = Annotated[str, typer.Option(help="Whose documents.")]
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    workspace: Annotated[
+        Path, typer.Option(envvar="UNDERSTUDY_WORKSPACE", help="The folder that holds everything.")
+    ] = Path(".understudy"),
+    principal: Annotated[str, typer.Option(help="Who asks.")] = "owner",
+) -> None:
+    """Take the options that every command shares."""
+    context.obj = {"workspace": workspace, "principal": principal}
+
+
+def opened(context: typer.Context) -> Agent:
+    """The agent of the workspace that was named."""
+    from understudy.agents import Agent
+
+    return Agent.open(context.obj["workspace"], principal=context.obj["principal"])
+
+
+@app.command()
+def demo(
+    keep: Annotated[Path | None, typer.Option(help="Use this workspace, and keep it.")] = None,
+) -> None:
+    """Show the whole story on sample documents, in a temporary workspace."""
+    from understudy.apps.demo import run_demo
+
+    run_demo(out, keep=keep)
+
+
+@app.command()
+def ingest(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(help="Folders and files.")],
+    collection: Collection = "default",
+    sensitivity: Annotated[str | None, typer.Option(help="open, redacted (default) or local.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Take out documents whose file is gone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a collection up to date with files and folders."""
+    from dataclasses import asdict
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from understudy.apps.present import show_ingest
+
+    if sensitivity not in (None, "open", "redacted", "local"):
+        raise UserError(f"--sensitivity {sensitivity!r} is none of open, redacted, local")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with opened(context) as agent, Progress(*columns, console=err, transient=True) as progress:
+        task = progress.add_task("reading", total=None)
+
+        def on_progress(done: int, total: int, passages: int) -> None:
+            seconds = progress.tasks[task].elapsed or 1.0
+            progress.update(task, completed=done, total=total, description=f"{passages / seconds:.0f} passages/s")
+
+        report = agent.ingest(
+            paths, collection=collection, sensitivity=sensitivity, prune=prune, on_progress=on_progress
+        )
+    if as_json:
+        print_json(asdict(report))
+    else:
+        show_ingest(out, report)
+    if report.failed and not (report.added or report.updated or report.unchanged):
+        raise typer.Exit(2)
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    question: str,
+    collection: Collection = "default",
+    document: Annotated[str | None, typer.Option(help="Only this document.")] = None,
+    thread: Annotated[str | None, typer.Option(help="An earlier answer's thread, to follow up on it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question."""
+    from understudy.apps.present import answer_panel
+
+    with opened(context) as agent:
+        answer = asyncio.run(show_steps(agent, question, collection, document, thread))
+    if as_json:
+        print_json(answer.model_dump(mode="json"))
+    else:
+        out.print(answer_panel(answer))
+        out.print(f"[dim]follow up with --thread {answer.thread}[/]", highlight=False)
+
+
+async def show_steps(agent: Agent, question: str, collection: str, document: str | None, thread: str | None) -> Answer:
+    """Ask, with every step on stderr as it is taken."""
+    async for event in agent.astream(question, collection=collection, document=document, thread=thread):
+        if event.step is not None:
+            shown = {k: v for k, v in (event.step.model_extra or {}).items() if k != "seconds"}
+            err.print(f"· {event.step.kind} {shown or ''}", style="dim", highlight=False, markup=False)
+        if event.kind == "answer":
+            answer: Answer = event.answer
+    return answer
+
+
+@app.command()
+def status(context: typer.Context, as_json: Json = False) -> None:
+    """Show the workspace: model, collections, experts, what was learned."""
+    with opened(context) as agent:
+        found = agent.status()
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        out.print(f"[bold]{name.replace('_', ' ')}[/]: {value}", highlight=False)
+
+
+@app.command()
+def bench(
+    suite: Annotated[str, typer.Argument(help="retrieval, agent, ingest, startup or code")],
+    data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),
+    results: Annotated[Path, typer.Option("--out", help="Where result files go.")] = Path("docs/results"),
+    limit: Annotated[int | None, typer.Option(help="Questions of each set at most.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the sample of questions.")] = 17,
+) -> None:
+    """Measure, and write a dated result file."""
+    from understudy.apps.bench import run
+
+    print_json(run(suite, data, results, limit, seed))
+
+
+@starter.command("train")
+def train(
+    model: Annotated[str, typer.Argument(help="reader or planner")],
+    data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),
+    results: Annotated[Path, typer.Option("--out", help="Where weights and checkpoints go.")] = Path("build/starter"),
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps, instead of the recipe's.")] = None,
+) -> None:
+    """Train the reader or the planner; a run that was killed goes on from its checkpoint."""
+    changed: dict[str, Any] = {} if steps is None else {"steps": steps}
+    if model == "reader":
+        from understudy.apps.starter.train_reader import ReaderRecipe, train_reader
+
+        train_reader(data, results, ReaderRecipe(**changed))
+    elif model == "planner":
+        from understudy.apps.starter.train_planner import PlannerRecipe, train_planner
+
+        train_planner(data, results, PlannerRecipe(**changed))
+    else:
+        raise UserError(f"there is no model {model!r} to train; name reader or planner")
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def main() -> None:
+    """Run a command: 0 done, 1 it failed, 2 the input or the configuration is wrong, 130 stopped by Ctrl-C."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"understudy: {error}", err=True)
+        sys.exit(2)
+    except UnderstudyError as error:
+        typer.echo(f"understudy: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("understudy: stopped; what was finished is kept", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

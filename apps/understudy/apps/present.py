@@ -1,0 +1,52 @@
+"""Answers and reports as people read them in a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+
+from understudy.core.types import Answer, Citation
+from understudy.retrieval.ingest import IngestReport
+
+__all__ = ["answer_panel", "show_ingest"]
+
+COLOURS = {"local": "green", "cache": "cyan", "expert": "magenta", "declined": "yellow"}
+
+
+def citation_line(citation: Citation) -> str:
+    """Where, and the words there."""
+    where = escape(" · ".join(part for part in (citation.document, citation.location) if part))
+    if citation.kind == "absence":
+        return f"[dim]searched[/] {where}"
+    quote = " ".join(citation.quote.split())
+    return f"[dim]{where}[/]  “{escape(quote if len(quote) < 160 else quote[:159] + '…')}”"
+
+
+def answer_panel(answer: Answer, *, title: str | None = None) -> Panel:
+    """An answer in a frame whose colour is its route."""
+    colour = COLOURS[answer.route]
+    by = f" by {answer.expert}" if answer.expert and answer.route == "expert" else ""
+    used = f"confidence {answer.confidence:.2f} · ${answer.cost_usd:.5f} · {answer.latency_s:.2f} s"
+    body = [f"[bold]{escape(answer.text)}[/]"]
+    body += [citation_line(c) for c in answer.citations]
+    body.append(f"[dim]{escape(answer.reason)}[/]")
+    return Panel(
+        "\n".join(body),
+        title=escape(title or answer.question),
+        title_align="left",
+        subtitle=f"[{colour}]{answer.route}{by}[/] · {used}",
+        subtitle_align="right",
+        border_style=colour,
+    )
+
+
+def show_ingest(console: Console, report: IngestReport) -> None:
+    """What an ingest did, failures last."""
+    counts = [f"{n} {what}" for what in ("added", "updated", "unchanged", "removed") if (n := getattr(report, what))]
+    rate = report.passages / report.seconds if report.seconds else 0.0
+    console.print(
+        f"{', '.join(counts) or 'nothing to do'}; {report.passages} passages in {report.seconds:.1f} s ({rate:.0f}/s)"
+    )
+    for path, reason in report.failed:
+        console.print(f"[red]left out[/] {escape(path)}: {escape(reason)}")
