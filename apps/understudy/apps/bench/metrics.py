@@ -1,81 +1,149 @@
-"""Scores of answers and rankings, by their published definitions."""
+"""How answers and rankings are scored."""
 
 from __future__ import annotations
 
-import random
 import re
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 
-__all__ = ["exact_match", "interval", "numbers_equal", "quantile", "reciprocal_rank", "token_f1"]
+import numpy as np
+
+__all__ = [
+    "Number",
+    "exact_match",
+    "interval",
+    "normalised",
+    "numbers_in",
+    "numeric_match",
+    "pure_number",
+    "quantile",
+    "recall_at",
+    "reciprocal_rank",
+    "token_f1",
+]
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
-NUMBER = re.compile(r"[-−]?\(?[$€£]?\s*[-−]?\d[\d,]*(?:\.\d+)?\)?")
-SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9}
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+SCALES = {
+    "%": Decimal("0.01"),
+    "percent": Decimal("0.01"),
+    "thousand": Decimal(1000),
+    "million": Decimal(10**6),
+    "billion": Decimal(10**9),
+}
+NUMBER = re.compile(
+    r"""
+    (?<![\w.])                                     # not inside a word such as FY18
+    (?P<before>[(\-−–+$€£\s]*)
+    (?P<digits>(?>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+))
+    (?P<close>\s*\)|\s*%\s*\))?
+    \s*(?P<scale>%|(?:percent|thousand|million|billion)s?\b)?
+    (?![\w])
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+RESAMPLES = 2000
 
 
 def normalised(text: str) -> str:
-    """Lower case, without punctuation, articles and extra white space (SQuAD, Rajpurkar et al. 2016)."""
-    bare = "".join(c for c in text.lower() if c not in string.punctuation)
-    return " ".join(ARTICLES.sub(" ", bare).split())
+    """SQuAD's form of an answer: lower case, without punctuation, articles and superfluous white space."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
 
 
-def exact_match(answer: str, gold: Sequence[str]) -> float:
-    """1 when the answer equals one of the gold answers after normalisation. No gold: 1 for an empty answer."""
-    return float(any(normalised(answer) == normalised(g) for g in gold) if gold else not answer)
+def exact_match(predicted: str, gold: Iterable[str]) -> float:
+    """1 when an answer equals a gold one in SQuAD's form. Without gold answers, only the empty answer is right."""
+    return float(normalised(predicted) in ({normalised(g) for g in gold} or {""}))
 
 
-def token_f1(answer: str, gold: Sequence[str]) -> float:
-    """The best token F1 against the gold answers after normalisation. No gold: 1 for an empty answer."""
-    if not gold:
-        return float(not answer)
-    return max(pair_f1(normalised(answer).split(), normalised(g).split()) for g in gold)
+def token_f1(predicted: str, gold: Iterable[str]) -> float:
+    """The best F1 of tokens over the gold answers, in SQuAD's form. Two empty answers score 1."""
+    return max((f1_of(normalised(predicted).split(), normalised(g).split()) for g in list(gold) or [""]), default=0.0)
 
 
-def pair_f1(left: list[str], right: list[str]) -> float:
-    """Token F1 of two bags of words."""
-    common = sum((Counter(left) & Counter(right)).values())
-    return 2 * common / (len(left) + len(right)) if common else float(not left and not right)
+def f1_of(predicted: list[str], gold: list[str]) -> float:
+    """F1 of two bags of tokens."""
+    if not predicted or not gold:
+        return float(predicted == gold)
+    common = sum((Counter(predicted) & Counter(gold)).values())
+    return 2 * common / (len(predicted) + len(gold))
 
 
-def value_of(text: str) -> float | None:
-    """The number that a short text states: brackets are negative, scale words multiply, percent signs are ignored."""
-    match = NUMBER.search(text)
-    if match is None:
+@dataclass(frozen=True)
+class Number:
+    """A number as it is written: its value with sign and scale, and the size of one unit of its last digit."""
+
+    value: Decimal
+    unit: Decimal
+    start: int
+    end: int
+
+
+def numbers_in(text: str) -> list[Number]:
+    """The numbers of a text. Parentheses around one and a leading dash are a minus; a scale word multiplies."""
+    found = []
+    for match in NUMBER.finditer(text):
+        digits = Decimal(match["digits"].replace(",", ""))
+        before, close = match["before"], match["close"] or ""
+        enclosed = "(" in before and bool(close)
+        negative = enclosed or bool(re.search(r"[-−–]", before))
+        word = "%" if "%" in close else (match["scale"] or "").lower().rstrip("s")
+        scale = SCALES.get(word, Decimal(1))
+        exponent = digits.as_tuple().exponent
+        unit = Decimal(1).scaleb(int(exponent)) * scale
+        found.append(Number((-digits if negative else digits) * scale, unit, match.start(), match.end()))
+    return found
+
+
+def pure_number(text: str) -> Number | None:
+    """The number a text consists of, if it is nothing else (a currency sign apart)."""
+    found = numbers_in(text)
+    if len(found) != 1:
         return None
-    raw = match[0]
-    value = float(re.sub(r"[^\d.]", "", raw).rstrip("."))
-    negative = raw.startswith("(") or "-" in raw or "−" in raw or ("(" in raw and ")" in raw)
-    scale = next((s for word, s in SCALES.items() if word in text.lower()), 1.0)
-    return (-value if negative else value) * scale
+    rest = text[: found[0].start] + text[found[0].end :]
+    return None if re.search(r"\w", rest) else found[0]
 
 
-def numbers_equal(answer: str, gold: Sequence[str]) -> bool:
-    """Whether an answer states the number of one of the gold answers, to half a percent or its last printed digit."""
-    found = value_of(answer)
-    if found is None:
+def numeric_match(predicted: str, gold: Iterable[str]) -> bool:
+    """Whether the one number of an answer is a gold number: sign and scale equal, up to rounding at gold's last digit.
+
+    An answer with several numbers matches none. Gold answers that are not plain numbers are passed over.
+    """
+    numbers = numbers_in(predicted)
+    if len(numbers) != 1:
         return False
-    values = [v for v in map(value_of, gold) if v is not None]
-    return any(abs(found - v) <= max(0.005 * abs(v), 0.005) for v in values)
+    targets = [n for n in map(pure_number, gold) if n is not None]
+    return any(abs(numbers[0].value - t.value) <= t.unit / 2 for t in targets)
 
 
-def reciprocal_rank(ranking: Sequence[str], gold: Sequence[str]) -> float:
-    """One over the rank of the first gold item, 0 where there is none."""
-    return next((1 / place for place, item in enumerate(ranking, 1) if item in gold), 0.0)
+def recall_at(ranks: Sequence[int | None], k: int) -> float:
+    """Share of questions whose gold stands among the first `k`; ranks count from 1, `None` is not found."""
+    return sum(r is not None and r <= k for r in ranks) / len(ranks) if ranks else 0.0
 
 
-def interval(values: Sequence[float], seed: int, *, share: float = 0.95, draws: int = 1000) -> tuple[float, float]:
-    """A percentile bootstrap interval of a mean."""
+def reciprocal_rank(rank: int | None) -> float:
+    """1 / rank, or 0 when not found; its mean over questions is MRR."""
+    return 0.0 if rank is None else 1 / rank
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """A quantile by linear interpolation; 0 of nothing."""
+    return float(np.quantile(np.asarray(values, dtype=float), q)) if values else 0.0
+
+
+def interval(values: Sequence[float], seed: int, resamples: int = RESAMPLES) -> dict[str, float | int]:
+    """The mean of some per-question scores with its 95% percentile bootstrap interval."""
     if not values:
-        return 0.0, 0.0
-    rng = random.Random(seed)
-    means = sorted(sum(rng.choices(values, k=len(values))) / len(values) for _ in range(draws))
-    cut = int(draws * (1 - share) / 2)
-    return means[cut], means[draws - 1 - cut]
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which a share of the values lies."""
-    ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, int(share * len(ranked)))] if ranked else 0.0
+        return {"value": 0.0, "low": 0.0, "high": 0.0, "n": 0}
+    scores = np.asarray(values, dtype=float)
+    drawn = np.random.default_rng(seed).integers(0, len(scores), size=(resamples, len(scores)))
+    means = scores[drawn].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return {
+        "value": round(float(scores.mean()), 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+        "n": len(scores),
+    }

@@ -1,0 +1,171 @@
+"""Fakes of the protocols, for tests of graphs and of programs built on them. They are part of the public API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from understudy.core.errors import EgressRefused, InternalError
+from understudy.core.protocols import CacheKey, Cancel, Judgement, Payload
+from understudy.core.steps import Step, Taken, ToolStep
+from understudy.core.types import (
+    Answer,
+    Draft,
+    Evidence,
+    Example,
+    ExpertAnswer,
+    Message,
+    Observation,
+    Passage,
+    Scope,
+    SmallTokens,
+)
+
+__all__ = [
+    "FakeCache",
+    "FakeExamples",
+    "FakeExpert",
+    "FakeGuard",
+    "FakeJudge",
+    "FakePlanner",
+    "FakeRetriever",
+    "FakeToolBox",
+]
+
+
+@dataclass
+class FakePlanner:
+    """Takes scripted steps in order; `history` records what it was asked with."""
+
+    steps: list[Step]
+    history: list[list[tuple[str, str]]] = field(default_factory=list)
+    finals: list[bool] = field(default_factory=list)
+
+    def open(self, question: str, history: Sequence[tuple[str, str]]) -> list[Message]:
+        """One user message."""
+        self.history.append(list(history))
+        return [Message(role="user", content=question)]
+
+    def next_step(
+        self,
+        transcript: Sequence[Message],
+        evidence: Evidence,
+        *,
+        final: bool = False,
+        on_text: Callable[[str], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Taken:
+        """The next scripted step."""
+        if not self.steps:
+            raise InternalError("the script has no more steps")
+        self.finals.append(final)
+        step = self.steps.pop(0)
+        text = repr(step.arguments) if isinstance(step, ToolStep) else step.model_dump_json()
+        if on_text is not None:
+            on_text(text)
+        return Taken(step, text, SmallTokens(evaluated=10, generated=2), 0.001, -0.1, -0.2, 0.0, 0.0)
+
+    def observe(self, question: str, before: Evidence, after: Evidence, observation: Observation) -> Message:
+        """The observation's text."""
+        return Message(role="user", content=observation.text or f"{len(observation.passages)} passages")
+
+
+@dataclass
+class FakeRetriever:
+    """Always finds the same passages; `version` stands for the documents' versions."""
+
+    found: list[Passage] = field(default_factory=list)
+    version: str = "1"
+
+    def search(self, query: str, scope: Scope, *, limit: int = 5) -> list[Passage]:
+        """The passages."""
+        return self.found[:limit]
+
+    def versions(self, scope: Scope) -> str:
+        """The version."""
+        return self.version
+
+
+@dataclass
+class FakeToolBox:
+    """Gives one observation for every tool, and counts calls."""
+
+    observation: Observation
+    calls: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+
+    def run(
+        self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
+    ) -> Observation:
+        """The observation."""
+        self.calls.append((name, arguments))
+        return self.observation
+
+
+@dataclass
+class FakeJudge:
+    """Always decides the same."""
+
+    accept: bool = True
+
+    def judge(self, draft: Draft, evidence: Evidence, signals: Mapping[str, float]) -> Judgement:
+        """The decision."""
+        return Judgement(self.accept, 0.8 if self.accept else 0.2, "scripted")
+
+
+@dataclass
+class FakeGuard:
+    """Lets everything out, or nothing."""
+
+    refuses: bool = False
+    passed: list[Payload] = field(default_factory=list)
+
+    def check(self, payload: Payload, expert: str) -> Payload:
+        """The payload. Raises `EgressRefused`."""
+        if self.refuses:
+            raise EgressRefused("scripted refusal")
+        self.passed.append(payload)
+        return payload
+
+
+@dataclass
+class FakeExpert:
+    """Answers with a text, or raises an error."""
+
+    reply: str | Exception = "expert says"
+    name: str = "fake"
+    recorded: bool = False
+    asked: list[Payload] = field(default_factory=list)
+
+    async def ask(self, payload: Payload) -> ExpertAnswer:
+        """The reply."""
+        self.asked.append(payload)
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return ExpertAnswer(text=self.reply, expert=self.name, cost_usd=0.01)
+
+
+@dataclass
+class FakeCache:
+    """An answer cache in memory."""
+
+    held: dict[CacheKey, Answer] = field(default_factory=dict)
+
+    def recall(self, key: CacheKey) -> Answer | None:
+        """The answer under a key."""
+        return self.held.get(key)
+
+    def remember(self, key: CacheKey, answer: Answer) -> None:
+        """Store."""
+        self.held[key] = answer
+
+
+@dataclass
+class FakeExamples:
+    """An example store in memory."""
+
+    held: list[Example] = field(default_factory=list)
+
+    def add(self, example: Example) -> str:
+        """Store."""
+        self.held.append(example)
+        return str(len(self.held))

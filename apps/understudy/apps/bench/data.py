@@ -1,0 +1,74 @@
+"""Questions of a data folder, sampled by permanent rules."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from understudy.core.errors import DocumentError
+
+__all__ = ["Question", "measured", "read_lines", "sample", "squad_questions", "tatqa_questions"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its gold answers (none when it can't be answered)."""
+
+    id: str
+    text: str
+    document: str
+    answers: tuple[str, ...]
+    answerable: bool
+    kind: str = ""
+    """Of `tatqa`: span, multi-span, arithmetic or count."""
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a `.jsonl.gz` file. Raises `DocumentError`."""
+    if not path.is_file():
+        raise DocumentError(f"{path}: no such file; give the folder of the data sets by --data")
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines if line.strip()]
+    except (OSError, EOFError, ValueError) as error:
+        raise DocumentError(f"{path}: is no gzipped JSON lines ({error}); fetch it again") from error
+
+
+def measured(title: str) -> bool:
+    """Whether an article of `squad` dev is on the measured side, which nothing trains on: md5 begins with 0 to 3."""
+    return hashlib.md5(title.encode()).hexdigest()[0] in "0123"
+
+
+def squad_questions(data: Path) -> list[Question]:
+    """The `squad` dev questions of measured articles, unanswerable ones too."""
+    titles = {d["id"]: d["title"] for d in read_lines(data / "squad" / "documents.jsonl.gz")}
+    records = read_lines(data / "squad" / "questions.dev.jsonl.gz")
+    return [question_of(r) for r in records if measured(titles[r["doc_ids"][0]])]
+
+
+def tatqa_questions(data: Path) -> list[Question]:
+    """The `tatqa` test questions."""
+    return [question_of(r) for r in read_lines(data / "tatqa" / "questions.test.jsonl.gz")]
+
+
+def question_of(record: dict[str, Any]) -> Question:
+    """A record as a question."""
+    return Question(
+        id=str(record["id"]),
+        text=record["question"],
+        document=record["doc_ids"][0],
+        answers=tuple(record["answers"]) if record["answerable"] else (),
+        answerable=bool(record["answerable"]),
+        kind=record["meta"].get("answer_type", ""),
+    )
+
+
+def sample(questions: list[Question], size: int, seed: int) -> list[Question]:
+    """At most `size` questions, the same ones for the same seed whatever their order in the file."""
+    ordered = sorted(questions, key=lambda q: q.id)
+    return random.Random(seed).sample(ordered, min(size, len(ordered)))

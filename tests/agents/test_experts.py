@@ -1,0 +1,148 @@
+"""Experts over real HTTP: structure, prices, retries, and every way to fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_openai import serving
+
+from understudy.agents.briefing import build_payload
+from understudy.agents.experts import ChatExpert, build_experts
+from understudy.agents.guard import EgressGuard
+from understudy.core.errors import (
+    EgressRefused,
+    ExpertAuthError,
+    ExpertError,
+    ExpertReplyError,
+    ExpertUnavailableError,
+    SettingsError,
+)
+from understudy.core.protocols import Payload
+from understudy.core.settings import CollectionSettings, ExpertSettings, Settings
+from understudy.core.types import Passage, Scope
+
+TEXT = "In 2024 things went well. Revenue was EUR 412.6 million."
+
+
+def payload(scope: Scope | None = None) -> Payload:
+    passage = Passage(document="d", title="T", version="v", location="page 1", start=100, end=156, text=TEXT, score=0.5)
+    return build_payload("What was revenue?", scope or Scope(), [passage], None, [])
+
+
+def expert(url: str, **changes: Any) -> ChatExpert:
+    given = {"timeout_s": 1.0, "retries": 0, "input_usd_per_mtok": 1.0, "output_usd_per_mtok": 10.0} | changes
+    return ChatExpert(ExpertSettings(name="gpt", model="openai:fake", base_url=url, **given))
+
+
+@pytest.mark.parametrize("behaviour", ["ok", "fenced"])
+async def test_an_answer_with_located_citations_and_its_price(behaviour: str) -> None:
+    with serving(behaviour) as server:
+        answer = await expert(server.url).ask(payload())
+    assert answer.text == "EUR 412.6 million"
+    (citation,) = answer.citations
+    assert citation.quote == "Revenue was EUR 412.6 million"
+    assert TEXT[citation.start - 100 : citation.end - 100] == citation.quote
+    assert (answer.tokens.input, answer.tokens.output) == (1000, 100)
+    assert answer.cost_usd == pytest.approx(0.002)
+
+
+async def test_what_is_sent_is_the_payload() -> None:
+    with serving("ok") as server:
+        await expert(server.url).ask(payload())
+    (request,) = server.requests
+    assert [m["content"] for m in request["messages"]] == [payload().system, payload().user]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "words"),
+    [
+        ("401", ExpertAuthError, "refused the key"),
+        ("429", ExpertUnavailableError, "rate limit"),
+        ("500", ExpertUnavailableError, "failed"),
+        ("400", ExpertReplyError, "refused the request"),
+        ("slow", ExpertUnavailableError, "timed out"),
+        ("prose", ExpertReplyError, "form asked for"),
+        ("not json", ExpertError, "gpt"),
+    ],
+)
+async def test_failures_are_one_line_of_ours(behaviour: str, error: type[ExpertError], words: str) -> None:
+    with serving(behaviour) as server, pytest.raises(error, match=words) as caught:
+        await expert(server.url).ask(payload())
+    assert "\n" not in str(caught.value)
+
+
+async def test_no_server_at_all() -> None:
+    with pytest.raises(ExpertUnavailableError, match="can't be reached"):
+        await expert("http://127.0.0.1:9/v1").ask(payload())
+
+
+async def test_passing_failures_are_retried_and_others_not() -> None:
+    with serving("429", "500", "ok") as server:
+        await expert(server.url, retries=2).ask(payload())
+        assert len(server.requests) == 3
+    with serving("401") as server:
+        with pytest.raises(ExpertAuthError):
+            await expert(server.url, retries=2).ask(payload())
+        assert len(server.requests) == 1
+
+
+async def test_a_key_variable_that_is_not_set() -> None:
+    with pytest.raises(ExpertAuthError, match="NO_SUCH_KEY is not set"):
+        await expert("http://127.0.0.1:9/v1", api_key_env="NO_SUCH_KEY").ask(payload())
+
+
+async def test_an_unknown_provider() -> None:
+    with pytest.raises(SettingsError, match="can't be used"):
+        await ChatExpert(ExpertSettings(name="x", model="nonsense")).ask(payload())
+
+
+def test_recorded_experts(tmp_path: Path) -> None:
+    settings = Settings(experts=(ExpertSettings(name="replay", model="recorded:a.jsonl"),))
+    with pytest.raises(SettingsError, match=r"a\.jsonl can't be read"):
+        build_experts(settings, tmp_path)
+    (tmp_path / "a.jsonl").write_text('{"question": "Q", "text": "A"}\n{"question": 1}\n')
+    with pytest.raises(SettingsError, match="line 2"):
+        build_experts(settings, tmp_path)
+
+
+async def test_a_recorded_expert_says_so_and_fails_like_one_that_is_down(tmp_path: Path) -> None:
+    line = '{"question": "what  was REVENUE?", "text": "412.6", "citations": [{"document": "d", "quote": "412.6 million"}]}'
+    (tmp_path / "a.jsonl").write_text(line)
+    (replay,) = build_experts(
+        Settings(experts=(ExpertSettings(name="replay", model="recorded:a.jsonl", output_usd_per_mtok=10),)), tmp_path
+    )
+    answer = await replay.ask(payload())
+    assert answer.expert == "replay (recorded)"
+    assert answer.citations[0].quote == "412.6 million"
+    assert answer.cost_usd > 0
+    with pytest.raises(ExpertUnavailableError, match="no recording"):
+        await replay.ask(build_payload("Something else?", Scope(), [], None, []))
+
+
+@pytest.mark.parametrize(
+    ("policy", "reach", "allowed"),
+    [
+        (CollectionSettings(), "cloud", True),
+        (CollectionSettings(egress="never"), "private", False),
+        (CollectionSettings(egress="ask"), "cloud", False),
+        (CollectionSettings(sensitivity="local"), "cloud", False),
+        (CollectionSettings(sensitivity="local"), "private", True),
+    ],
+)
+def test_the_guard_holds_the_policy(policy: CollectionSettings, reach: Any, allowed: bool) -> None:
+    settings = Settings(
+        experts=(ExpertSettings(name="gpt", model="openai:x", reach=reach),), collections={"default": policy}
+    )
+    guard = EgressGuard(settings, lambda _: None)
+    if allowed:
+        assert guard.check(payload(), "gpt") == payload()
+    else:
+        with pytest.raises(EgressRefused, match="default"):
+            guard.check(payload(), "gpt")
+
+
+def test_the_guard_knows_how_a_collection_was_ingested() -> None:
+    with pytest.raises(EgressRefused, match="local"):
+        EgressGuard(Settings(), lambda _: "local").check(payload(), "gpt")

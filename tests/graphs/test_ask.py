@@ -1,0 +1,186 @@
+"""Every route through the graph, with fakes; and threads on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from understudy.core.errors import ExpertUnavailableError
+from understudy.core.fakes import (
+    FakeCache,
+    FakeExamples,
+    FakeExpert,
+    FakeGuard,
+    FakeJudge,
+    FakePlanner,
+    FakeRetriever,
+    FakeToolBox,
+)
+from understudy.core.protocols import Payload
+from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
+from understudy.core.types import Answer, Draft, Finding, Observation, Passage, Scope
+from understudy.graphs.ask import ask, build_ask_graph, stream
+from understudy.graphs.state import Deps
+
+TEXT = "Revenue was 412.6 million. Staff rose to 2,059."
+PASSAGE = Passage(
+    document="d", title="T", version="v", location="page 2", start=50, end=50 + len(TEXT), text=TEXT, score=0.7
+)
+FINDING = Finding(
+    text="412.6 million", score=0.9, origin="reader", passage=0, start=62, end=75, quote_start=50, quote_end=76
+)
+FOUND = Observation(passages=(PASSAGE,), findings=(FINDING,), answerable=0.9)
+SEARCH = ToolStep(kind="search", arguments={"query": "revenue"})
+POINT = Point(findings=[1])
+
+
+def brief(
+    question: str, scope: Scope, passages: Sequence[Passage], draft: Draft | None, history: Sequence[str]
+) -> Payload:
+    return Payload("system", question, tuple(passages), question, scope)
+
+
+def deps(*steps: Step, **changes: Any) -> Deps:
+    given: dict[str, Any] = {
+        "planner": FakePlanner(list(steps)),
+        "tools": FakeToolBox(FOUND),
+        "retriever": FakeRetriever([PASSAGE]),
+        "judge": FakeJudge(),
+        "guard": FakeGuard(),
+        "experts": [],
+        "cache": FakeCache(),
+        "examples": FakeExamples(),
+        "brief": brief,
+        "small_model": "fake",
+    }
+    return Deps(**(given | changes))
+
+
+async def run(given: Deps, question: str = "What was revenue?", **where: Any) -> Answer:
+    return await ask(build_ask_graph(InMemorySaver()), given, question, Scope(), "ann", where.get("thread", "t"))
+
+
+async def test_local() -> None:
+    answer = await run(deps(SEARCH, POINT))
+    assert (answer.route, answer.text, answer.confidence) == ("local", "412.6 million", 0.8)
+    (citation,) = answer.citations
+    assert (citation.quote, citation.start, citation.location) == ("Revenue was 412.6 million.", 50, "page 2")
+    assert [s.kind for s in answer.steps] == ["search", "answer"]
+    assert answer.tokens.small.evaluated == 20
+
+
+async def test_a_quoting_answer_is_verified() -> None:
+    good = AnswerStep(quotes=[Quote(passage=1, quote="Staff rose to 2,059.")], text="Staff rose to 2059.")
+    answer = await run(deps(SEARCH, good))
+    assert answer.route == "local"
+    assert TEXT[answer.citations[0].start - 50 : answer.citations[0].end - 50] == "Staff rose to 2,059."
+    invented = AnswerStep(quotes=[Quote(passage=1, quote="Staff rose to 2,059.")], text="Staff rose to 3,000.")
+    answer = await run(deps(SEARCH, invented))
+    assert answer.route == "declined"
+    elsewhere = AnswerStep(quotes=[Quote(passage=2, quote="Staff")], text="Staff")
+    assert (await run(deps(SEARCH, elsewhere))).route == "declined"
+
+
+async def test_a_calculated_answer_cites_its_inputs() -> None:
+    result = Observation(findings=(Finding(text="825.2", score=0.9, origin="calculator", inputs=(0,)),))
+
+    class Box(FakeToolBox):
+        def run(self, name: str, *rest: Any) -> Observation:
+            return FOUND if name == "search" else result
+
+    calculate = ToolStep(kind="calculate", arguments={"expression": "f1 * 2"})
+    answer = await run(deps(SEARCH, calculate, Point(findings=[2]), tools=Box(FOUND)))
+    assert answer.text == "825.2"
+    assert answer.citations[0].quote == "Revenue was 412.6 million."
+
+
+async def test_expert_then_cache() -> None:
+    expert, cache, examples = FakeExpert(), FakeCache(), FakeExamples()
+    shared: dict[str, Any] = {
+        "judge": FakeJudge(accept=False),
+        "experts": [expert],
+        "cache": cache,
+        "examples": examples,
+    }
+    answer = await run(deps(SEARCH, POINT, **shared))
+    assert (answer.route, answer.text, answer.expert, answer.cost_usd) == ("expert", "expert says", "fake", 0.01)
+    assert examples.held[0].draft is not None
+    again = await run(deps(**shared), thread="other")
+    assert (again.route, again.text, again.cost_usd, again.thread) == ("cache", "expert says", 0, "other")
+    assert len(expert.asked) == 1
+    changed = deps(SEARCH, POINT, retriever=FakeRetriever([PASSAGE], version="2"), **shared)
+    assert (await run(changed, thread="third")).route == "expert"
+
+
+async def test_an_expert_gets_evidence_even_if_the_model_never_searched() -> None:
+    expert = FakeExpert()
+    answer = await run(deps(Consult(reason="unsure"), experts=[expert]))
+    assert answer.route == "expert"
+    assert expert.asked[0].passages == (PASSAGE,)
+
+
+async def test_the_next_expert_is_asked_when_one_fails() -> None:
+    broken, sound = FakeExpert(ExpertUnavailableError("down")), FakeExpert(name="second")
+    answer = await run(deps(SEARCH, Consult(reason="unsure"), experts=[broken, sound]))
+    assert answer.expert == "second"
+
+
+async def test_failure_leaves_the_draft_or_declines_and_says_why() -> None:
+    broken = [FakeExpert(ExpertUnavailableError("the expert is down"))]
+    answer = await run(deps(SEARCH, POINT, judge=FakeJudge(accept=False), experts=broken))
+    assert answer.route == "local"
+    assert "the expert is down" in answer.reason
+    answer = await run(deps(SEARCH, Decline(reason="not_in_documents"), experts=broken))
+    assert answer.route == "declined"
+    assert answer.citations[0].kind == "absence"
+    assert answer.citations[0].quote == ""
+
+
+async def test_nothing_reaches_an_expert_past_the_guard_or_the_budget() -> None:
+    for changes in ({"guard": FakeGuard(refuses=True)}, {"spend_limit_usd": 0.0}):
+        expert = FakeExpert()
+        answer = await run(deps(SEARCH, Consult(reason="unsure"), experts=[expert], **changes))
+        assert answer.route == "declined"
+        assert expert.asked == []
+
+
+async def test_a_loop_ends() -> None:
+    planner = FakePlanner([SEARCH, SEARCH, SEARCH, Consult(reason="unsure")])
+    tools = FakeToolBox(FOUND)
+    answer = await run(deps(planner=planner, tools=tools))
+    assert answer.route == "declined"
+    assert len(tools.calls) == 1
+    assert planner.finals == [False, False, False, True]
+
+
+async def test_events_come_in_order() -> None:
+    graph = build_ask_graph(InMemorySaver())
+    events = [e async for e in stream(graph, deps(SEARCH, POINT), "q", Scope(), "ann", "t")]
+    assert [e.kind for e in events] == ["text", "step", "text", "step", "answer"]
+
+
+async def test_errors_reach_the_caller_and_the_thread_goes_on() -> None:
+    graph = build_ask_graph(InMemorySaver())
+    with pytest.raises(Exception, match="no more steps"):
+        await ask(graph, deps(), "q", Scope(), "ann", "t")
+    assert (await ask(graph, deps(SEARCH, POINT), "q", Scope(), "ann", "t")).route == "local"
+
+
+async def test_a_follow_up_after_a_restart(tmp_path: Path) -> None:
+    path = str(tmp_path / "threads.sqlite")
+    async with AsyncSqliteSaver.from_conn_string(path) as saver:
+        await ask(build_ask_graph(saver), deps(SEARCH, POINT), "What was revenue?", Scope(), "ann", "t")
+    async with AsyncSqliteSaver.from_conn_string(path) as saver:
+        second = deps(SEARCH, POINT)
+        await ask(build_ask_graph(saver), second, "And costs?", Scope(), "ann", "t")
+        stranger = deps(SEARCH, POINT)
+        await ask(build_ask_graph(saver), stranger, "And costs?", Scope(), "bob", "t")
+    assert isinstance(second.planner, FakePlanner)
+    assert isinstance(stranger.planner, FakePlanner)
+    assert second.planner.history == [[("What was revenue?", "412.6 million")]]
+    assert stranger.planner.history == [[]]
