@@ -62,8 +62,9 @@ def chunk(document: Document) -> list[Passage]:
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """Paragraphs and tables under their headings."""
+    """Paragraphs and tables under their headings; a heading with nothing under it is a paragraph itself."""
     path: list[tuple[int, str]] = []
+    bare: Block | None = None
     start: int | None = None
     table = False
     at = 0
@@ -75,13 +76,18 @@ def blocks(text: str) -> Iterator[Block]:
             yield Block(start, at, tuple(h for _, h in path), table)
             start = None
         if heading:
+            if bare is not None and len(heading[1]) <= path[-1][0]:
+                yield bare
             level = len(heading[1])
             path = [(n, h) for n, h in path if n < level] + [(level, heading[2].strip())]
+            bare = Block(at, at + len(line), tuple(h for _, h in path[:-1]))
         elif stripped and start is None:
-            start, table = at, is_row
+            start, table, bare = at, is_row, None
         at += len(line)
     if start is not None:
         yield Block(start, at, tuple(h for _, h in path), table)
+    elif bare is not None:
+        yield bare
 
 
 def merged(found: Iterator[Block], marks: list[int]) -> Iterator[Block]:

@@ -20,6 +20,7 @@ from understudy.retrieval.load_pdf import read_pdf
 __all__ = ["DATA_SUFFIX", "SUFFIXES", "load"]
 
 DATA_SUFFIX = ".jsonl.gz"
+ZIPPED = (".docx", ".pptx", ".xlsx")
 HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*$", re.MULTILINE)
 
 Content = tuple[str, tuple[Mark, ...]]
@@ -156,12 +157,16 @@ def read_office(raw: bytes, path: Path) -> Content:
     """docx, pptx, xlsx and html through markitdown."""
     from markitdown import MarkItDown, MarkItDownException
 
+    if path.suffix.lower() in ZIPPED and not raw.startswith(b"PK"):
+        raise DocumentError(f"{path}: is no {path.suffix} file; is it damaged or encrypted?")
     try:
         converted = MarkItDown(enable_plugins=False).convert_stream(io.BytesIO(raw), file_extension=path.suffix.lower())
     except (MarkItDownException, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise DocumentError(f"{path}: is no readable {path.suffix} file; is it damaged or encrypted?") from error
     text = converted.markdown.replace("\r\n", "\n")
-    text = re.sub(r"\n*<!-- Slide number: (\d+) -->\n", r"\n\n## slide \1\n", text)
+    if path.suffix.lower() == ".pptx":
+        text = re.sub(r"^(#{1,5} )", r"#\1", text, flags=re.MULTILINE)
+        text = re.sub(r"\n*<!-- Slide number: (\d+) -->\n", r"\n\n# slide \1\n", text)
     if path.suffix.lower() == ".xlsx":
         text = re.sub(r"^## (.+)$", r"## sheet \1", text, flags=re.MULTILINE).replace("| NaN ", "|  ")
     return text, headings(text)

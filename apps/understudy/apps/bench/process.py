@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from understudy.apps.bench.code import portions
 from understudy.apps.bench.data import read_lines
-from understudy.apps.bench.metrics import quantile
+from understudy.apps.bench.scores import quantile
 from understudy.core.errors import DocumentError, UnderstudyError
 
 __all__ = ["Finished", "command", "measure_ingest", "measure_startup"]
@@ -42,7 +43,9 @@ def command(workspace: Path, *arguments: str) -> Finished:
     call = [sys.executable, "-m", "understudy.apps.cli", "--workspace", str(workspace), *arguments]
     with tempfile.TemporaryFile("w+", encoding="utf-8") as stdout:
         began = time.perf_counter()
-        process = subprocess.Popen(call, stdout=stdout, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+        process = subprocess.Popen(
+            call, stdout=stdout, stderr=subprocess.PIPE, text=True, encoding="utf-8", env=environment()
+        )
         first, last = None, ""
         assert process.stderr is not None
         with process.stderr as lines:
@@ -58,6 +61,12 @@ def command(workspace: Path, *arguments: str) -> Finished:
         stdout.seek(0)
         unit = 2**20 if sys.platform == "darwin" else 2**10
         return Finished(stdout.read(), seconds, first, usage.ru_maxrss / unit)
+
+
+def environment() -> dict[str, str]:
+    """Ours, with the portions on the path where the project isn't installed."""
+    paths = [str(p.parent) for p in portions()] + os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p), "PYTHONIOENCODING": "utf-8"}
 
 
 def measure_ingest(data: Path, limit: int | None) -> dict[str, Any]:

@@ -24,6 +24,14 @@ def machine() -> dict[str, Any]:
     return {**names, "cores": os.cpu_count() or 1, "memory_gib": round(memory_bytes() / 2**30, 1)}
 
 
+def version() -> str:
+    """The installed version; a checkout that isn't installed has none."""
+    try:
+        return importlib.metadata.version("understudy")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
 def cpu_model() -> str:
     """The processor's name, as far as the system tells it."""
     listing = Path("/proc/cpuinfo")
@@ -46,7 +54,7 @@ def result_of(suite: str, seed: int, settings: Mapping[str, Any], figures: Mappi
     """The result document of a suite."""
     return {
         "suite": suite,
-        "version": importlib.metadata.version("understudy"),
+        "version": version(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "seed": seed,

@@ -1,0 +1,163 @@
+"""Ingest into Chroma and SQLite on disk, ranking, and the reader: real parts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from understudy.core.errors import DocumentError, NoDocumentsError, ScopeError
+from understudy.core.types import Passage, Scope
+from understudy.core.workspace import Workspace
+from understudy.retrieval.embed import MiniLM
+from understudy.retrieval.hybrid import HybridRetriever
+from understudy.retrieval.ingest import IngestReport, ingest
+from understudy.retrieval.reader import SpanReader
+from understudy.retrieval.store import DocumentStore
+
+TEXTS = {
+    "cats.md": "# Cats\n\nCats sleep for fourteen hours a day. They purr at 25 hertz.",
+    "trains.md": "# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.",
+    "sub/tax.md": "# Tax\n\nThe reduced rate of value added tax is seven percent. Form QX-77 is due in May.",
+}
+
+
+@pytest.fixture(scope="module")
+def encoder() -> MiniLM:
+    return MiniLM()
+
+
+class Bench:
+    """A workspace and a folder of files."""
+
+    def __init__(self, folder: Path, encoder: MiniLM) -> None:
+        self.files = folder / "files"
+        for name, text in TEXTS.items():
+            (self.files / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.files / name).write_text(text)
+        self.workspace = Workspace.open(folder / "workspace")
+        self.encoder = encoder
+        self.store = DocumentStore(self.workspace)
+
+    def ingest(self, *, prune: bool = False, collection: str = "default") -> IngestReport:
+        return ingest(self.store, self.encoder, [self.files], prune=prune, collection=collection)
+
+    def search(self, query: str, document: str | None = None, **options: object) -> list[Passage]:
+        retriever = HybridRetriever(self.workspace, self.store, self.encoder)
+        return retriever.search(query, Scope(document=document), **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, encoder: MiniLM) -> Iterator[Bench]:
+    made = Bench(tmp_path, encoder)
+    yield made
+    made.store.close()
+
+
+def counts(report: IngestReport) -> tuple[int, int, int, int]:
+    return report.added, report.updated, report.unchanged, report.removed
+
+
+def test_unchanged_changed_and_vanished_files(bench: Bench) -> None:
+    assert counts(bench.ingest()) == (3, 0, 0, 0)
+    assert counts(bench.ingest()) == (0, 0, 3, 0)
+    (bench.files / "cats.md").write_text("# Cats\n\nCats sleep for sixteen hours a day.")
+    (bench.files / "trains.md").unlink()
+    assert counts(bench.ingest()) == (0, 1, 2 - 1, 0)
+    assert "sixteen" in bench.search("How long do cats sleep?")[0].text
+    assert counts(bench.ingest(prune=True)) == (0, 0, 2, 1)
+    assert {e[0] for e in bench.store.entries("default")} == {"cats.md", "sub/tax.md"}
+    assert all("fourteen" not in p.text for p in bench.search("cats fourteen hours"))
+
+
+def test_a_broken_file_does_not_stop_the_rest(bench: Bench) -> None:
+    (bench.files / "broken.pdf").write_bytes(b"no pdf")
+    report = bench.ingest()
+    assert report.added == 3
+    assert [Path(p).name for p, _ in report.failed] == ["broken.pdf"]
+    with pytest.raises(DocumentError, match="no such file"):
+        ingest(bench.store, bench.encoder, [bench.files / "nowhere"])
+
+
+def test_ctrl_c_keeps_what_was_finished(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("understudy.retrieval.ingest.GROUP", 1)
+
+    def stop_after_two(done: int, _total: int, _passages: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(bench.store, bench.encoder, [bench.files], on_progress=stop_after_two)
+    again = DocumentStore(bench.workspace)
+    assert len(again.entries("default")) == 2
+    assert counts(bench.ingest()) == (1, 0, 2, 0)
+
+
+def test_a_document_without_its_vectors_is_done_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DocumentStore, "_add_vectors", crash)
+    with pytest.raises(KeyboardInterrupt):
+        bench.ingest()
+    monkeypatch.undo()
+    assert DocumentStore(bench.workspace).entries("default") == []
+    assert counts(bench.ingest()) == (3, 0, 0, 0)
+
+
+@pytest.mark.parametrize("mode", ["fused", "dense", "lexical"])
+@pytest.mark.parametrize(("query", "document"), [("When does the train leave?", "trains.md"), ("QX-77", "sub/tax.md")])
+def test_ranking(bench: Bench, mode: str, query: str, document: str) -> None:
+    bench.ingest()
+    if (mode, query) != ("dense", "QX-77"):
+        best = bench.search(query, mode=mode)[0]
+        assert best.document == document
+        assert 0 <= best.score <= 1
+    assert {p.document for p in bench.search(query, "cats.md", mode=mode)} <= {"cats.md"}
+
+
+def test_scopes_that_are_not_there(bench: Bench) -> None:
+    with pytest.raises(NoDocumentsError, match="understudy ingest"):
+        bench.search("x")
+    bench.ingest()
+    with pytest.raises(ScopeError, match=r"nearest is 'cats\.md'"):
+        bench.search("x", "cat.md")
+
+
+def test_collections_are_apart(bench: Bench) -> None:
+    bench.ingest(collection="other")
+    with pytest.raises(NoDocumentsError):
+        bench.search("cats")
+
+
+def test_the_reader_finds_spans_and_knows_when_there_are_none(bench: Bench) -> None:
+    bench.ingest()
+    reader = SpanReader()
+    question = "When does the night train to Oslo leave?"
+    passages = bench.search(question)
+    read = reader.read(question, passages)
+    best = read.findings[0]
+    assert "22:40" in best.text
+    assert best.passage is not None
+    passage = passages[best.passage]
+    assert best.start is not None
+    assert best.end is not None
+    assert passage.text[best.start - passage.start : best.end - passage.start] == best.text
+    absent = reader.read("Who painted the Mona Lisa?", passages)
+    assert (read.answerable or 0) > (absent.answerable or 0)
+    assert reader.read(question, []).findings == ()
+
+
+def test_answering_never_imports_torch(bench: Bench) -> None:
+    bench.ingest()
+    bench.store.close()
+    code = (
+        "import sys; from understudy.agents import Agent\n"
+        f"a = Agent.open({str(bench.workspace.root)!r}); a.ask('How long do cats sleep?'); a.close()\n"
+        "print([m for m in ('torch', 'transformers', 'sentence_transformers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
