@@ -157,7 +157,7 @@ def read_office(raw: bytes, path: Path) -> Content:
     """docx, pptx, xlsx and html through markitdown."""
     from markitdown import MarkItDown, MarkItDownException
 
-    if path.suffix.lower() in ZIPPED and not raw.startswith(b"PK"):
+    if path.suffix.lower() in ZIPPED and not zipfile.is_zipfile(io.BytesIO(raw)):
         raise DocumentError(f"{path}: is no {path.suffix} file; is it damaged or encrypted?")
     try:
         converted = MarkItDown(enable_plugins=False).convert_stream(io.BytesIO(raw), file_extension=path.suffix.lower())

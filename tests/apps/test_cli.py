@@ -1,0 +1,96 @@
+"""The command line as a script sees it: exit codes, one line of error, one JSON document."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples" / "documents"
+
+
+def understudy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "understudy.apps.cli", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    done = understudy("ingest", str(SAMPLES), "--json", cwd=folder)
+    assert json.loads(done.stdout)["added"] == 4
+    return folder
+
+
+def test_ask_prints_one_json_document(ready: Path) -> None:
+    done = understudy("ask", "What are the visiting hours?", "--json", cwd=ready)
+    assert done.returncode == 0
+    answer = json.loads(done.stdout)
+    fields = (
+        "version question text status route reason confidence citations expert cost_usd latency_s thread tokens steps"
+    )
+    assert list(answer) == fields.split()
+    assert "search" in done.stderr
+    assert (ready / ".understudy").stat().st_mode & 0o777 == 0o700
+
+
+def test_ask_for_people(ready: Path) -> None:
+    done = understudy("ask", "What are the visiting hours?", cwd=ready)
+    assert "confidence" in done.stdout
+    assert "--thread" in done.stdout
+
+
+def test_status(ready: Path) -> None:
+    found = json.loads(understudy("status", "--json", cwd=ready).stdout)
+    assert found["collections"]["default"]["documents"] == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ingest", "nowhere"], "no such file or folder"),
+        (["ingest", ".", "--sensitivity", "secret"], "none of open, redacted, local"),
+        (["ask", "Why?", "--collection", "empty"], "holds no documents yet"),
+        (["ask", " "], "question is empty"),
+        (["ask", "Why?", "--document", "x"], "no document 'x'"),
+        (["bench", "nonsense"], "no suite 'nonsense'"),
+        (["bench", "retrieval", "--data", "nowhere"], "no such data"),
+        (["starter", "train", "nonsense"], "no model 'nonsense'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(ready: Path, arguments: list[str], words: str) -> None:
+    done = understudy(*arguments, cwd=ready)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("[small_modl]\n", "did you mean 'small_model'?"),
+        ("[small_model]\npth = 1\n", "did you mean 'path'?"),
+        ('[[experts]]\nname = "x"\nmodel = "y"\nprice = 1\n', "unknown key 'experts.0.price'"),
+        ("[small_model]\ncontext = 'x'\n", "small_model.context"),
+        ("[small_model", "not valid TOML"),
+        ("[small_model]\npath = 'missing.gguf'\n", "no such model file"),
+    ],
+)
+def test_bad_settings_are_one_line(tmp_path: Path, toml: str, words: str) -> None:
+    (tmp_path / ".understudy").mkdir(mode=0o700)
+    (tmp_path / ".understudy" / "understudy.toml").write_text(toml)
+    done = understudy("status", cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,32 @@
+"""The demo runs, in the kinds of questions it promises."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from understudy.apps.demo import run_demo
+
+
+def test_the_demo() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    outcomes = run_demo(console)
+    assert len(outcomes) == 12
+    assert {o.kind for o in outcomes} == {
+        "look-up",
+        "table",
+        "arithmetic",
+        "follow-up",
+        "two documents",
+        "unanswerable",
+    }
+    routes = {o.answer.route for o in outcomes}
+    assert {"local", "expert"} <= routes
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "no network" in text
+    assert "recorded" in text
+    assert "cache" in text
+    unanswerable = [o for o in outcomes if o.expected is None]
+    assert all(o.right for o in unanswerable)
+    assert sum(o.right for o in outcomes) >= 9
