@@ -24,6 +24,7 @@ class FakeOpenAI:
 
     behaviours: list[str]
     requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
     url: str = ""
 
     def next(self) -> str:
@@ -49,6 +50,7 @@ def serving(*behaviours: str) -> Iterator[FakeOpenAI]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             fake.requests.append(json.loads(body))
+            fake.keys.append(self.headers["Authorization"])
             match fake.next():
                 case "ok":
                     self.reply(200, json.dumps(completion(json.dumps(REPLY))))
@@ -61,16 +63,20 @@ def serving(*behaviours: str) -> Iterator[FakeOpenAI]:
                 case "slow":
                     time.sleep(3)
                     self.reply(200, json.dumps(completion(json.dumps(REPLY))))
+                case "cut off":
+                    self.reply(200, json.dumps(completion(json.dumps(REPLY))), cut=True)
+                case raw if not raw.isdigit():
+                    self.reply(200, raw)
                 case status:
                     self.reply(int(status), json.dumps({"error": {"message": "no", "type": "x", "code": "y"}}))
 
-        def reply(self, status: int, body: str) -> None:
+        def reply(self, status: int, body: str, cut: bool = False) -> None:
             try:
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body.encode())))
                 self.end_headers()
-                self.wfile.write(body.encode())
+                self.wfile.write(body.encode()[: 20 if cut else None])
             except OSError:
                 pass
 

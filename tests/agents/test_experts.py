@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from fake_openai import serving
+from langchain_core.tracers.langchain import wait_for_all_tracers
 
 from understudy.agents.briefing import build_payload
-from understudy.agents.experts import ChatExpert, build_experts
+from understudy.agents.experts import ChatExpert, build_experts, parsed
 from understudy.agents.guard import EgressGuard
 from understudy.core.errors import (
     EgressRefused,
@@ -64,7 +65,11 @@ async def test_what_is_sent_is_the_payload() -> None:
         ("400", ExpertReplyError, "refused the request"),
         ("slow", ExpertUnavailableError, "timed out"),
         ("prose", ExpertReplyError, "form asked for"),
-        ("not json", ExpertError, "gpt"),
+        ("not json", ExpertReplyError, "no valid JSON"),
+        ("[]", ExpertReplyError, "no chat completion"),
+        ("{}", ExpertReplyError, "no chat completion"),
+        ('{"choices": []}', ExpertReplyError, "no chat completion"),
+        ("cut off", ExpertUnavailableError, "can't be reached"),
     ],
 )
 async def test_failures_are_one_line_of_ours(behaviour: str, error: type[ExpertError], words: str) -> None:
@@ -91,6 +96,49 @@ async def test_passing_failures_are_retried_and_others_not() -> None:
 async def test_a_key_variable_that_is_not_set() -> None:
     with pytest.raises(ExpertAuthError, match="NO_SUCH_KEY is not set"):
         await expert("http://127.0.0.1:9/v1", api_key_env="NO_SUCH_KEY").ask(payload())
+
+
+async def test_the_owners_key_goes_to_no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-owner")
+    monkeypatch.setenv("MY_KEY", "sk-mine")
+    with serving("ok") as server:
+        await expert(server.url).ask(payload())
+        await expert(server.url, api_key_env="MY_KEY").ask(payload())
+    assert server.keys == ["Bearer none", "Bearer sk-mine"]
+
+
+async def test_no_key_at_all() -> None:
+    with pytest.raises(ExpertAuthError, match="refused the key"):
+        await ChatExpert(ExpertSettings(name="gpt", model="openai:gpt-5")).ask(payload())
+
+
+async def test_tracing_is_off_whatever_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving("ok") as server, serving("{}") as langsmith:
+        monkeypatch.setenv("LANGSMITH_TRACING", "true")
+        monkeypatch.setenv("LANGSMITH_API_KEY", "k")
+        monkeypatch.setenv("LANGSMITH_ENDPOINT", langsmith.url)
+        await expert(server.url).ask(payload())
+        wait_for_all_tracers()
+    assert not langsmith.keys
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"answer": "a"} and {this}',
+        '<think>{x}</think>{"answer": "a"}',
+        '```json\n{"answer": "a", "citations": []}\n```',
+        '{"note": 1} {"answer": "a"}',
+    ],
+)
+def test_a_reply_in_chatter(text: str) -> None:
+    assert parsed(text, "gpt").answer == "a"
+
+
+@pytest.mark.parametrize("text", ["", "a", '{"answer": ""}', "{" * 5000, '{"answer": null}'])
+def test_no_reply_in_it(text: str) -> None:
+    with pytest.raises(ExpertReplyError, match="form asked for"):
+        parsed(text, "gpt")
 
 
 async def test_an_unknown_provider() -> None:

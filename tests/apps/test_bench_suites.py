@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from understudy.apps.bench import run
 from understudy.apps.bench.code import functions
 from understudy.apps.bench.data import Question, measured, sample, squad_questions
-from understudy.apps.bench.entry import run
 from understudy.apps.bench.scoring import score_answer, summary
 from understudy.core.errors import DocumentError, UserError
 from understudy.core.types import Answer, SmallTokens, StepRecord, Tokens

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from understudy.agents.citing import locate
@@ -28,8 +27,6 @@ from understudy.core.types import ExpertAnswer, ExpertTokens
 
 __all__ = ["ChatExpert", "build_experts"]
 
-FENCED = re.compile(r"\{.*\}", re.DOTALL)
-
 
 class ReplyQuote(BaseModel):
     """A citation as the expert writes it."""
@@ -41,7 +38,7 @@ class ReplyQuote(BaseModel):
 class Reply(BaseModel):
     """What an expert is asked to reply with."""
 
-    answer: str
+    answer: Annotated[str, Field(min_length=1)]
     not_in_documents: bool = False
     citations: list[ReplyQuote] = []
 
@@ -96,7 +93,7 @@ class ChatExpert:
         with tracing_context(enabled=False):
             try:
                 return await self._model.ainvoke([("system", payload.system), ("user", payload.user)])
-            except (OSError, ValueError, RuntimeError, TimeoutError) as error:
+            except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
                 raise mapped(error, self.name) from error
             except provider_errors() as error:
                 raise mapped(error, self.name) from error
@@ -111,8 +108,12 @@ class ChatExpert:
         key = os.environ.get(given.api_key_env) if given.api_key_env else None
         if given.api_key_env and key is None:
             raise ExpertAuthError(f"expert {self.name!r}: the environment variable {given.api_key_env} is not set")
-        if key is not None or given.base_url is not None:
-            options["api_key"] = key or os.environ.get("OPENAI_API_KEY") or "none"
+        if key is not None:
+            options["api_key"] = key
+        elif given.base_url is not None:
+            options["api_key"] = (
+                "none"  # never a provider's own key, found in the environment, to somebody else's server
+            )
         try:
             return init_chat_model(given.model, temperature=0, **options)
         except (ImportError, ValueError) as error:
@@ -143,6 +144,11 @@ def mapped(error: Exception, name: str) -> ExpertError:
         return ExpertUnavailableError(f"expert {name!r} failed ({status})")
     if isinstance(error, json.JSONDecodeError):
         return ExpertReplyError(f"expert {name!r} sent no valid JSON")
+    if isinstance(error, UnicodeError):
+        return ExpertReplyError(f"expert {name!r}: the request or the key can't be encoded: {first}")
+    if isinstance(error, ValueError | TypeError | LookupError | AttributeError):
+        # What clients raise over a reply that is JSON and no chat completion.
+        return ExpertReplyError(f"expert {name!r} sent no chat completion: {first}")
     kind = "timed out" if "time" in type(error).__name__.lower() else "can't be reached"
     return ExpertUnavailableError(f"expert {name!r} {kind} ({type(error).__name__})")
 
@@ -157,18 +163,26 @@ def usage(message: Any, payload: Payload) -> ExpertTokens:
 
 
 def parsed(text: str, name: str) -> Reply:
-    """The reply inside a text, code fences and chatter aside. Raises `ExpertReplyError`."""
-    match = FENCED.search(text)
-    try:
-        return Reply.model_validate_json(match[0] if match else text)
-    except ValidationError as error:
-        raise ExpertReplyError(f"expert {name!r} gave no answer in the form asked for: {text[:80]!r}") from error
+    """The first reply inside a text, code fences and chatter aside. Raises `ExpertReplyError`."""
+    decoder = json.JSONDecoder()
+    at = text.find("{")
+    while at >= 0:
+        try:
+            return Reply.model_validate(decoder.raw_decode(text, at)[0])
+        except (json.JSONDecodeError, RecursionError, ValidationError):
+            at = text.find("{", at + 1)
+    raise ExpertReplyError(f"expert {name!r} gave no answer in the form asked for: {text[:80]!r}")
 
 
 def build_experts(settings: Settings, root: Path) -> Sequence[Expert]:
     """The experts of a workspace, cheapest first by output price. Raises `SettingsError`."""
     experts: list[tuple[float, Expert]] = []
+    names = [e.name for e in settings.experts]
     for given in settings.experts:
+        if names.count(given.name) > 1:  # the guard goes by name: one's reach must not become another's
+            raise SettingsError(
+                f"there are {names.count(given.name)} experts named {given.name!r}; name each differently"
+            )
         kind, _, rest = given.model.partition(":")
         expert: Expert = RecordedExpert(given, root / rest) if kind == "recorded" else ChatExpert(given)
         experts.append((given.output_usd_per_mtok + given.input_usd_per_mtok, expert))

@@ -32,8 +32,9 @@ class EgressGuard:
         """The payload as it may leave. Raises `EgressRefused`."""
         name = payload.scope.collection
         policy = self._settings.collections.get(name, CollectionSettings())
-        configured = name in self._settings.collections
-        sensitivity = policy.sensitivity if configured else self._sensitivity(name) or policy.sensitivity
+        # A table that names only `egress` says nothing of sensitivity: its default must not override what is stored.
+        named = "sensitivity" in policy.model_fields_set
+        sensitivity = policy.sensitivity if named else self._sensitivity(name) or policy.sensitivity
         if policy.egress == "never":
             raise EgressRefused(f"collection {name!r} never goes to an expert (egress = 'never')")
         if policy.egress == "ask":

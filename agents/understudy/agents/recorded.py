@@ -56,10 +56,10 @@ class RecordedExpert:
 
     async def ask(self, payload: Payload) -> ExpertAnswer:
         """The recorded answer. Raises `ExpertUnavailableError` where there is none."""
-        asked = folded(payload.question)
-        for recording in self._recordings:
-            if folded(recording.question) == asked and recording.document in (None, payload.scope.document):
-                return self._reply(recording, payload)
+        asked, document = folded(payload.question), payload.scope.document
+        same = [r for r in self._recordings if folded(r.question) == asked and r.document in (None, document)]
+        if same:  # one made for this document goes before one for any
+            return self._reply(next((r for r in same if r.document is not None), same[0]), payload)
         raise ExpertUnavailableError(f"expert {self.name!r} is recorded and has no recording of this question")
 
     def _reply(self, recording: Recording, payload: Payload) -> ExpertAnswer:
@@ -92,7 +92,8 @@ def folded(question: str) -> str:
 def lines_of(path: Path) -> list[str]:
     """The lines of the file. Raises `SettingsError`."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # `splitlines` would also split inside a JSON string, at U+2028 and its like.
+        return path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"recorded answers {path} can't be read: {error}") from error
 
@@ -101,6 +102,9 @@ def read(line: str, path: Path, number: int) -> Recording:
     """One recording. Raises `SettingsError` that names the line."""
     try:
         return Recording.model_validate(json.loads(line))
-    except (json.JSONDecodeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"recorded answers {path}, line {number}: {reason}") from error
+    except json.JSONDecodeError as error:
+        raise SettingsError(f"recorded answers {path}, line {number}: not JSON: {error.msg}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the line"
+        raise SettingsError(f"recorded answers {path}, line {number}: {place}: {first['msg']}") from error

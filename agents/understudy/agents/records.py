@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Column, MetaData, String, Table, Text, create_engine, delete, func, insert, select
+from sqlalchemy import URL, Column, MetaData, String, Table, Text, create_engine, delete, event, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from understudy.core.errors import WorkspaceError
@@ -48,7 +49,8 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
+        event.listen(self._engine, "connect", set_pragmas)
         with self._guard():
             metadata.create_all(self._engine)
 
@@ -112,6 +114,11 @@ class Records:
                 "cached_answers": db.execute(select(func.count()).select_from(cache)).scalar() or 0,
                 "examples": db.execute(select(func.count()).select_from(examples)).scalar() or 0,
             }
+
+
+def set_pragmas(connection: Any, _record: Any) -> None:
+    """Readable while it is written."""
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def folded(question: str) -> str:

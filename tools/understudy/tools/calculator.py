@@ -32,6 +32,7 @@ def calculate(expression: str, findings: Sequence[Finding]) -> Observation:
         with localcontext() as context:
             context.prec = 40
             value = parser.value()
+            result = shown(value)
     except DivisionByZero as error:
         raise ToolError(f"{expression!r} divides by zero") from error
     except (InvalidOperation, Overflow) as error:
@@ -39,15 +40,16 @@ def calculate(expression: str, findings: Sequence[Finding]) -> Observation:
     used = tuple(sorted(parser.used))
     score = min((findings[i].score for i in used), default=1.0)
     return Observation(
-        text=f"{expression} = {shown(value)}",
-        findings=(Finding(text=shown(value), score=score, origin="calculator", inputs=used),),
+        text=f"{expression} = {result}",
+        findings=(Finding(text=result, score=score, origin="calculator", inputs=used),),
     )
 
 
 def shown(value: Decimal) -> str:
     """At most four decimals (two above 10), without trailing zeros."""
-    places = Decimal("0.01") if abs(value) >= 10 else Decimal("0.0001")
-    text = f"{value.quantize(places):f}" if abs(value) < Decimal(10) ** 30 else f"{value:E}"
+    if abs(value) >= Decimal(10) ** 30:
+        return f"{value:.6E}"
+    text = f"{value.quantize(Decimal('0.01') if abs(value) >= 10 else Decimal('0.0001')):f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text in ("-0", "") else text
 

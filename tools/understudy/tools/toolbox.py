@@ -79,7 +79,9 @@ class LocalToolBox:
         except (ToolError, ToolException) as error:
             return Observation(text=str(error), error=True)
         except ValidationError as error:
-            return Observation(text=f"{name}: {error.errors()[0]['msg']}", error=True)
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            return Observation(text=": ".join(p for p in (name, place, first["msg"]) if p), error=True)
 
     def _dispatch(
         self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
@@ -118,7 +120,13 @@ class LocalToolBox:
         return known(cell, evidence)
 
     def _run_extra(self, tool: BaseTool, arguments: dict[str, object]) -> Observation:
-        text = str(tool.invoke(dict(arguments)))
+        try:
+            text = str(tool.invoke(dict(arguments)))
+        except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, ValidationError):  # wrong arguments: reported by field, above
+                raise
+            # Code that isn't ours: what it raises is its result, and no reason to lose the question.
+            raise ToolError(f"{tool.name} failed: {error}") from error
         if len(text) > SHORT:
             return Observation(text=text)
         return Observation(text=text, findings=(Finding(text=text, score=1.0, origin="tool"),))

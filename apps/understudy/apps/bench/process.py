@@ -15,7 +15,7 @@ from typing import Any
 
 from understudy.apps.bench.code import portions
 from understudy.apps.bench.data import read_lines
-from understudy.apps.bench.scores import quantile
+from understudy.apps.bench.metrics import quantile
 from understudy.core.errors import DocumentError, UnderstudyError
 
 __all__ = ["Finished", "command", "measure_ingest", "measure_startup"]

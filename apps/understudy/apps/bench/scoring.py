@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.apps.bench.data import Question
-from understudy.apps.bench.scores import exact_match, interval, numeric_match, pure_number, quantile, token_f1
+from understudy.apps.bench.metrics import exact_match, interval, numeric_match, pure_number, quantile, token_f1
 from understudy.core.types import Answer, SmallTokens, StepRecord
 
 __all__ = ["Scored", "score_answer", "summary"]

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from understudy.apps.bench.scores import (
+from understudy.apps.bench.metrics import (
     exact_match,
     interval,
     normalised,
