@@ -24,7 +24,8 @@ from understudy.core.fakes import (
 from understudy.core.protocols import Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
 from understudy.core.types import Answer, Draft, Finding, Observation, Passage, Scope
-from understudy.graphs.ask import ask, build_ask_graph, stream
+from understudy.graphs.ask import build_ask_graph
+from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps
 
 TEXT = "Revenue was 412.6 million. Staff rose to 2,059."

@@ -26,7 +26,8 @@ from understudy.core.protocols import Cancel
 from understudy.core.settings import Settings
 from understudy.core.types import Answer, Scope
 from understudy.core.workspace import Workspace
-from understudy.graphs.ask import build_ask_graph, stream
+from understudy.graphs.ask import build_ask_graph
+from understudy.graphs.run import stream
 from understudy.graphs.state import Deps, Event, never
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever

@@ -12,9 +12,6 @@ recall ─────┤                          ▼
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -26,8 +23,6 @@ from understudy.core.errors import EgressRefused, ExpertError
 from understudy.core.protocols import CacheKey
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import (
-    Answer,
-    Citation,
     Draft,
     Evidence,
     Example,
@@ -36,22 +31,18 @@ from understudy.core.types import (
     Observation,
     Scope,
     SmallTokens,
-    StepRecord,
-    Tokens,
 )
-from understudy.graphs.state import AskState, Deps, Event, Turn, evidence_of
-from understudy.graphs.verify import absence, draft_of
+from understudy.graphs.outcome import answered
+from understudy.graphs.state import AskState, Deps, Turn, evidence_of
+from understudy.graphs.verify import draft_of
 
-__all__ = ["AskGraph", "ask", "build_ask_graph", "stream"]
+__all__ = ["AskGraph", "build_ask_graph"]
 
 AskGraph = CompiledStateGraph[AskState, Deps, AskState, AskState]
 Run = Runtime[Deps]
 
-CITED_EXPERT, UNCITED_EXPERT = 0.9, 0.6
-"""Confidence shown for an expert's answer, with and without a citation that was found in its passage."""
 MAX_REPEATS = 2
 KEPT_TURNS = 20
-NOT_FOUND = "I could not find an answer to this in the documents."
 
 
 def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
@@ -255,147 +246,3 @@ async def respond(state: AskState, runtime: Run) -> AskState:
     answer = answered(state)
     turn: Turn = {"question": state["question"], "answer": answer.text}
     return {"answer": answer.model_dump(mode="json"), "turns": [*state["turns"], turn][-KEPT_TURNS:]}
-
-
-def answered(state: AskState) -> Answer:
-    """The answer that the state amounts to."""
-    latency = round(time.time() - state["began"], 4)
-    cached = state["cached"]
-    if cached is not None:
-        return Answer.model_validate(
-            cached
-            | {
-                "route": "cache",
-                "reason": "asked before: the same question, scope, access and documents",
-                "cost_usd": 0.0,
-                "latency_s": latency,
-                "thread": state["thread"],
-                "tokens": {},
-                "steps": [],
-                "question": state["question"],
-            }
-        )
-    common: dict[str, Any] = {
-        "question": state["question"],
-        "latency_s": latency,
-        "thread": state["thread"],
-        "steps": tuple(StepRecord(**r) for r in state["records"]),
-    }
-    small = SmallTokens(**state["tokens"])
-    if state["expert"] is not None:
-        expert = ExpertAnswer.model_validate(state["expert"])
-        return Answer(
-            text=expert.text,
-            route="expert",
-            reason=state["reason"],
-            expert=expert.expert,
-            cost_usd=expert.cost_usd,
-            confidence=CITED_EXPERT if has_quote(expert.citations) else UNCITED_EXPERT,
-            citations=expert.citations or absence(evidence_of(state)),
-            tokens=Tokens(small=small, expert=expert.tokens),
-            **common,
-        )
-    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
-    if draft is not None and not draft.problems:
-        return Answer(
-            text=draft.text,
-            route="local",
-            reason=state["reason"],
-            confidence=state["confidence"],
-            citations=draft.citations,
-            tokens=Tokens(small=small),
-            **common,
-        )
-    return Answer(
-        text=NOT_FOUND,
-        route="declined",
-        reason=state["reason"],
-        confidence=state["confidence"],
-        citations=absence(evidence_of(state)),
-        tokens=Tokens(small=small),
-        **common,
-    )
-
-
-def has_quote(citations: tuple[Citation, ...]) -> bool:
-    """Whether anything is quoted."""
-    return any(c.kind == "quote" for c in citations)
-
-
-def fresh(question: str, scope: Scope, principal: str, thread: str) -> AskState:
-    """The state a question starts with; the thread's turns are kept."""
-    return {
-        "question": question,
-        "scope": scope.model_dump(),
-        "principal": principal,
-        "thread": thread,
-        "began": time.time(),
-        "cached": None,
-        "transcript": [],
-        "evidence": Evidence().model_dump(mode="json"),
-        "records": [],
-        "tokens": SmallTokens().model_dump(),
-        "llama_s": 0.0,
-        "pending": None,
-        "repeats": 0,
-        "draft": None,
-        "outcome": "",
-        "confidence": 0.0,
-        "reason": "",
-        "expert": None,
-        "answer": None,
-        "signals": {},
-    }
-
-
-async def ask(graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str) -> Answer:
-    """Answer a question in a thread. Raises `QuestionError`, `NoDocumentsError`, `ScopeError`, `Stopped`."""
-    answer: Answer | None = None
-    async for event in stream(graph, deps, question, scope, principal, thread):
-        if event.kind == "answer":
-            answer = event.answer
-    assert answer is not None
-    return answer
-
-
-async def stream(
-    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str
-) -> AsyncIterator[Event]:
-    """Answer a question, giving steps and text as they come, and the answer last."""
-    config: Any = {"configurable": {"thread_id": f"{principal}/{thread}"}, "recursion_limit": 4 * deps.max_steps + 20}
-    queue: asyncio.Queue[Event | None] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def on_text(text: str) -> None:
-        deps.on_text(text)
-        loop.call_soon_threadsafe(queue.put_nowait, Event(kind="text", text=text))
-
-    async def run() -> None:
-        try:
-            await run_graph(graph, replace(deps, on_text=on_text), config, start, queue.put_nowait)
-        finally:
-            queue.put_nowait(None)
-
-    held = await graph.aget_state(config)
-    start = fresh(question, scope, principal, thread) | {"turns": list(held.values.get("turns", []))}
-    task = asyncio.create_task(run())
-    try:
-        while (event := await queue.get()) is not None:
-            yield event
-        await task
-    finally:
-        task.cancel()
-
-
-async def run_graph(graph: AskGraph, deps: Deps, config: Any, start: Any, emit: Callable[[Event], None]) -> None:
-    """Run the graph to its end, emitting a step for every new record, and the answer."""
-    seen = 0
-    async for update in graph.astream(start, config, context=deps, stream_mode="updates", durability="sync"):
-        for values in update.values():
-            if not values:
-                continue
-            for shown in values.get("records", [])[seen:]:
-                emit(Event(kind="step", step=StepRecord(**shown)))
-            seen = max(seen, len(values.get("records", [])))
-            if values.get("answer"):
-                emit(Event(kind="answer", answer=Answer.model_validate(values["answer"])))

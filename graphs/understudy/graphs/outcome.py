@@ -1,0 +1,81 @@
+"""The answer that a state amounts to, by its route."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from understudy.core.types import Answer, Citation, Draft, ExpertAnswer, SmallTokens, StepRecord, Tokens
+from understudy.graphs.state import AskState, evidence_of
+from understudy.graphs.verify import absence
+
+__all__ = ["answered"]
+
+CITED_EXPERT, UNCITED_EXPERT = 0.9, 0.6
+"""Confidence shown for an expert's answer, with and without a citation that was found in its passage."""
+NOT_FOUND = "I could not find an answer to this in the documents."
+
+
+def answered(state: AskState) -> Answer:
+    """The answer of a finished question."""
+    if state["cached"] is not None:
+        return from_cache(state, state["cached"])
+    common: dict[str, Any] = {
+        "question": state["question"],
+        "reason": state["reason"],
+        "latency_s": elapsed(state),
+        "thread": state["thread"],
+        "steps": tuple(StepRecord(**r) for r in state["records"]),
+    }
+    small = SmallTokens(**state["tokens"])
+    if state["expert"] is not None:
+        return from_expert(ExpertAnswer.model_validate(state["expert"]), state, small, common)
+    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
+    answers = draft is not None and not draft.problems
+    return Answer(
+        text=draft.text if draft is not None and answers else NOT_FOUND,
+        route="local" if answers else "declined",
+        confidence=state["confidence"],
+        citations=draft.citations if draft is not None and answers else absence(evidence_of(state)),
+        tokens=Tokens(small=small),
+        **common,
+    )
+
+
+def from_cache(state: AskState, cached: dict[str, Any]) -> Answer:
+    """An earlier answer, given again for nothing."""
+    renewed = {
+        "question": state["question"],
+        "route": "cache",
+        "reason": "asked before: the same question, scope, access and documents",
+        "cost_usd": 0.0,
+        "latency_s": elapsed(state),
+        "thread": state["thread"],
+        "tokens": {},
+        "steps": [],
+    }
+    return Answer.model_validate(cached | renewed)
+
+
+def from_expert(expert: ExpertAnswer, state: AskState, small: SmallTokens, common: dict[str, Any]) -> Answer:
+    """An expert's answer, with what it cost."""
+    return Answer(
+        text=expert.text,
+        route="expert",
+        expert=expert.expert,
+        cost_usd=expert.cost_usd,
+        confidence=CITED_EXPERT if has_quote(expert.citations) else UNCITED_EXPERT,
+        citations=expert.citations or absence(evidence_of(state)),
+        tokens=Tokens(small=small, expert=expert.tokens),
+        **common,
+    )
+
+
+def elapsed(state: AskState) -> float:
+    """Seconds since the question was asked."""
+    return round(time.time() - state["began"], 4)
+
+
+def has_quote(citations: tuple[Citation, ...]) -> bool:
+    """Whether anything is quoted."""
+    return any(c.kind == "quote" for c in citations)

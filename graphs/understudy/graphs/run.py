@@ -1,0 +1,96 @@
+"""Run a question through the graph: the answer at once, or steps and text as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+from understudy.core.errors import InternalError
+from understudy.core.types import Answer, Evidence, Scope, SmallTokens, StepRecord
+from understudy.graphs.ask import AskGraph
+from understudy.graphs.state import AskState, Deps, Event
+
+__all__ = ["ask", "stream"]
+
+
+def fresh(question: str, scope: Scope, principal: str, thread: str) -> AskState:
+    """The state a question starts with; the thread's turns are kept."""
+    return {
+        "question": question,
+        "scope": scope.model_dump(),
+        "principal": principal,
+        "thread": thread,
+        "began": time.time(),
+        "cached": None,
+        "transcript": [],
+        "evidence": Evidence().model_dump(mode="json"),
+        "records": [],
+        "tokens": SmallTokens().model_dump(),
+        "llama_s": 0.0,
+        "pending": None,
+        "repeats": 0,
+        "draft": None,
+        "outcome": "",
+        "confidence": 0.0,
+        "reason": "",
+        "expert": None,
+        "answer": None,
+        "signals": {},
+    }
+
+
+async def ask(graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str) -> Answer:
+    """Answer a question in a thread. Raises `QuestionError`, `NoDocumentsError`, `ScopeError`, `Stopped`."""
+    answer: Answer | None = None
+    async for event in stream(graph, deps, question, scope, principal, thread):
+        if event.kind == "answer":
+            answer = event.answer
+    if answer is None:
+        raise InternalError("the graph ended without an answer")
+    return answer
+
+
+async def stream(
+    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str
+) -> AsyncIterator[Event]:
+    """Answer a question, giving steps and text as they come, and the answer last."""
+    config: Any = {"configurable": {"thread_id": f"{principal}/{thread}"}, "recursion_limit": 4 * deps.max_steps + 20}
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def on_text(text: str) -> None:
+        deps.on_text(text)
+        loop.call_soon_threadsafe(queue.put_nowait, Event(kind="text", text=text))
+
+    async def run() -> None:
+        try:
+            await run_graph(graph, replace(deps, on_text=on_text), config, start, queue.put_nowait)
+        finally:
+            queue.put_nowait(None)
+
+    held = await graph.aget_state(config)
+    start = fresh(question, scope, principal, thread) | {"turns": list(held.values.get("turns", []))}
+    task = asyncio.create_task(run())
+    try:
+        while (event := await queue.get()) is not None:
+            yield event
+        await task
+    finally:
+        task.cancel()
+
+
+async def run_graph(graph: AskGraph, deps: Deps, config: Any, start: Any, emit: Callable[[Event], None]) -> None:
+    """Run the graph to its end, emitting a step for every new record, and the answer."""
+    seen = 0
+    async for update in graph.astream(start, config, context=deps, stream_mode="updates", durability="sync"):
+        for values in update.values():
+            if not values:
+                continue
+            for shown in values.get("records", [])[seen:]:
+                emit(Event(kind="step", step=StepRecord(**shown)))
+            seen = max(seen, len(values.get("records", [])))
+            if values.get("answer"):
+                emit(Event(kind="answer", answer=Answer.model_validate(values["answer"])))
