@@ -49,8 +49,8 @@ def serving(*behaviours: str) -> Iterator[FakeOpenAI]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            fake.keys.append(self.headers["Authorization"])  # first: a body that is no JSON must be counted too
             fake.requests.append(json.loads(body))
-            fake.keys.append(self.headers["Authorization"])
             match fake.next():
                 case "ok":
                     self.reply(200, json.dumps(completion(json.dumps(REPLY))))

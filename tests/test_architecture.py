@@ -18,7 +18,6 @@ MAY_IMPORT = {
     "agents": {"core", "retrieval", "tools", "graphs", "privacy", "distillation"},
     "apps": {"core", "retrieval", "tools", "graphs", "privacy", "distillation", "agents"},
 }
-HEAVY = ("torch", "transformers", "llama_cpp", "chromadb")
 
 
 def sources() -> Iterator[tuple[Path, str]]:
@@ -29,10 +28,35 @@ def sources() -> Iterator[tuple[Path, str]]:
 
 def imported(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+        if isinstance(node, ast.ImportFrom):
+            yield from absolute(node, file)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+
+
+def absolute(node: ast.ImportFrom, file: Path) -> Iterator[str]:
+    """`from understudy import x`, and relative imports, name the module they reach."""
+    parts = file.parts[file.parts.index("understudy") :][: -node.level] if node.level else ()
+    module = ".".join([*parts, *([node.module] if node.module else [])])
+    if module == "understudy":
+        yield from (f"understudy.{alias.name}" for alias in node.names)
+    else:
+        yield module
+
+
+def test_imports_are_seen_in_every_form() -> None:
+    file = Path("graphs/understudy/graphs/x.py")
+    forms = {
+        "from understudy.agents.agent import Agent": "understudy.agents.agent",
+        "from understudy import agents": "understudy.agents",
+        "from ..agents import Agent": "understudy.agents",
+        "from .. import agents": "understudy.agents",
+        "from . import state": "understudy.graphs",
+    }
+    for source, module in forms.items():
+        (node,) = ast.parse(source).body
+        assert isinstance(node, ast.ImportFrom)
+        assert list(absolute(node, file)) == [module]
 
 
 def test_imports_point_one_way() -> None:

@@ -12,6 +12,7 @@ recall ─────┤                          ▼
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -68,17 +69,20 @@ def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
     return graph.compile(checkpointer=checkpointer)
 
 
-def cache_key(state: AskState, deps: Deps) -> CacheKey:
-    """What must be equal for an answer to be given again."""
-    scope = Scope.model_validate(state["scope"])
+def cache_key(state: AskState) -> CacheKey:
+    """What must be equal for an answer to be given again: `versions` are those that the question was begun with."""
     history = tuple(turn["question"] for turn in state["turns"])
-    return CacheKey(state["question"], scope, state["principal"], deps.retriever.versions(scope), history)
+    return CacheKey(
+        state["question"], Scope.model_validate(state["scope"]), state["principal"], state["versions"], history
+    )
 
 
 async def recall(state: AskState, runtime: Run) -> AskState:
     """An answer that was paid for already, under exactly the same circumstances."""
-    found = await asyncio.to_thread(lambda: runtime.context.cache.recall(cache_key(state, runtime.context)))
-    return {"cached": found.model_dump(mode="json") if found else None}
+    deps, scope = runtime.context, Scope.model_validate(state["scope"])
+    versions = await asyncio.to_thread(deps.retriever.versions, scope)
+    found = await asyncio.to_thread(deps.cache.recall, cache_key({**state, "versions": versions}))
+    return {"versions": versions, "cached": found.model_dump(mode="json") if found else None}
 
 
 async def plan(state: AskState, runtime: Run) -> AskState:
@@ -97,11 +101,11 @@ async def plan(state: AskState, runtime: Run) -> AskState:
         "transcript": [m.model_dump() for m in transcript],
         "tokens": (SmallTokens(**state["tokens"]) + taken.tokens).model_dump(),
         "llama_s": state["llama_s"] + taken.seconds,
-        **decided(taken, state, evidence),
+        **decided(taken, state, evidence, final),
     }
 
 
-def decided(taken: Taken, state: AskState, evidence: Evidence) -> AskState:
+def decided(taken: Taken, state: AskState, evidence: Evidence, final: bool) -> AskState:
     """What a step leaves in the state: a tool to run, or an end to planning."""
     step = taken.step
     signals = {
@@ -111,6 +115,9 @@ def decided(taken: Taken, state: AskState, evidence: Evidence) -> AskState:
         "choice_entropy": taken.choice_entropy,
     }
     match step:
+        case ToolStep() if final:
+            reason = f"the small model took another {step.kind} when it had to end"
+            return {"pending": None, "outcome": "defer", "reason": reason, "signals": signals}
         case ToolStep():
             pending = {"kind": step.kind, "arguments": step.arguments, "seconds": taken.seconds}
             return {"pending": pending, "signals": signals}
@@ -141,15 +148,16 @@ async def act(state: AskState, runtime: Run) -> AskState:
     assert pending is not None
     before = evidence_of(state)
     kind, arguments = pending["kind"], pending["arguments"]
-    repeated = any(r["kind"] == kind and all(r.get(k) == v for k, v in arguments.items()) for r in state["records"])
+    call = json.dumps([kind, arguments], sort_keys=True, default=str)
+    repeated = call in state["calls"]
     if repeated:
         observation = Observation(text="this step was taken before; take another, answer, or consult", error=True)
     else:
         scope = Scope.model_validate(state["scope"])
         observation = await asyncio.to_thread(deps.tools.run, kind, arguments, state["question"], scope, before)
-    after = extended(before, observation, arguments.get("query") if kind == "search" else None)
+    after = extended(before, observation, arguments.get("query") if kind == "search" and not repeated else None)
     message = deps.planner.observe(state["question"], before, after, observation)
-    shown: dict[str, Any] = {"kind": kind, **arguments, "seconds": round(pending["seconds"], 4)}
+    shown: dict[str, Any] = {**arguments, "kind": kind, "seconds": round(pending["seconds"], 4)}
     if kind == "search":
         shown["passages"] = len(observation.passages)
     else:
@@ -158,6 +166,7 @@ async def act(state: AskState, runtime: Run) -> AskState:
         "evidence": after.model_dump(mode="json"),
         "transcript": [*state["transcript"], message.model_dump()],
         "records": [*state["records"], shown],
+        "calls": [*state["calls"], call],
         "repeats": state["repeats"] + repeated,
         "pending": None,
     }
@@ -183,7 +192,13 @@ async def judge(state: AskState, runtime: Run) -> AskState:
         return {"confidence": 0.0}
     draft = Draft.model_validate(state["draft"])
     judgement = runtime.context.judge.judge(draft, evidence_of(state), state["signals"])
-    outcome: Literal["accept", "defer"] = "accept" if judgement.accept and not draft.problems else "defer"
+    if draft.problems:
+        return {
+            "outcome": "defer",
+            "confidence": judgement.confidence,
+            "reason": f"not verified: {'; '.join(draft.problems)}",
+        }
+    outcome: Literal["accept", "defer"] = "accept" if judgement.accept else "defer"
     return {"outcome": outcome, "confidence": judgement.confidence, "reason": judgement.reason}
 
 
@@ -231,11 +246,11 @@ async def learn(state: AskState, runtime: Run) -> AskState:
         principal=state["principal"],
         signals=state["signals"],
     )
-    answer = answered(state)
+    answer = answered(state, deps.clock())
 
     def store() -> None:
         deps.examples.add(example)
-        deps.cache.remember(cache_key(state, deps), answer)
+        deps.cache.remember(cache_key(state), answer)
 
     await asyncio.to_thread(store)
     return {}
@@ -243,6 +258,6 @@ async def learn(state: AskState, runtime: Run) -> AskState:
 
 async def respond(state: AskState, runtime: Run) -> AskState:
     """The answer, and the turn that the thread remembers."""
-    answer = answered(state)
+    answer = answered(state, runtime.context.clock())
     turn: Turn = {"question": state["question"], "answer": answer.text}
     return {"answer": answer.model_dump(mode="json"), "turns": [*state["turns"], turn][-KEPT_TURNS:]}

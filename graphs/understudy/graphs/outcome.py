@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from understudy.core.types import Answer, Citation, Draft, ExpertAnswer, SmallTokens, StepRecord, Tokens
@@ -16,14 +15,14 @@ CITED_EXPERT, UNCITED_EXPERT = 0.9, 0.6
 NOT_FOUND = "I could not find an answer to this in the documents."
 
 
-def answered(state: AskState) -> Answer:
-    """The answer of a finished question."""
+def answered(state: AskState, now: float) -> Answer:
+    """The answer of a question finished `now`."""
     if state["cached"] is not None:
-        return from_cache(state, state["cached"])
+        return from_cache(state, state["cached"], now)
     common: dict[str, Any] = {
         "question": state["question"],
         "reason": state["reason"],
-        "latency_s": elapsed(state),
+        "latency_s": elapsed(state, now),
         "thread": state["thread"],
         "steps": tuple(StepRecord(**r) for r in state["records"]),
     }
@@ -42,14 +41,14 @@ def answered(state: AskState) -> Answer:
     )
 
 
-def from_cache(state: AskState, cached: dict[str, Any]) -> Answer:
+def from_cache(state: AskState, cached: dict[str, Any], now: float) -> Answer:
     """An earlier answer, given again for nothing."""
     renewed = {
         "question": state["question"],
         "route": "cache",
         "reason": "asked before: the same question, scope, access and documents",
         "cost_usd": 0.0,
-        "latency_s": elapsed(state),
+        "latency_s": elapsed(state, now),
         "thread": state["thread"],
         "tokens": {},
         "steps": [],
@@ -71,9 +70,9 @@ def from_expert(expert: ExpertAnswer, state: AskState, small: SmallTokens, commo
     )
 
 
-def elapsed(state: AskState) -> float:
-    """Seconds since the question was asked."""
-    return round(time.time() - state["began"], 4)
+def elapsed(state: AskState, now: float) -> float:
+    """Seconds since the question was asked; never negative, though the clock may be set back."""
+    return round(max(0.0, now - state["began"]), 4)
 
 
 def has_quote(citations: tuple[Citation, ...]) -> bool:

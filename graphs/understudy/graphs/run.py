@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from understudy.core.errors import InternalError
 from understudy.core.types import Answer, Evidence, Scope, SmallTokens, StepRecord
@@ -16,17 +17,19 @@ from understudy.graphs.state import AskState, Deps, Event
 __all__ = ["ask", "stream"]
 
 
-def fresh(question: str, scope: Scope, principal: str, thread: str) -> AskState:
+def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) -> AskState:
     """The state a question starts with; the thread's turns are kept."""
     return {
         "question": question,
         "scope": scope.model_dump(),
         "principal": principal,
         "thread": thread,
-        "began": time.time(),
+        "began": now,
         "cached": None,
         "transcript": [],
         "evidence": Evidence().model_dump(mode="json"),
+        "versions": "",
+        "calls": [],
         "records": [],
         "tokens": SmallTokens().model_dump(),
         "llama_s": 0.0,
@@ -57,28 +60,34 @@ async def stream(
     graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str
 ) -> AsyncIterator[Event]:
     """Answer a question, giving steps and text as they come, and the answer last."""
-    config: Any = {"configurable": {"thread_id": f"{principal}/{thread}"}, "recursion_limit": 4 * deps.max_steps + 20}
+    own = f"{quote(principal, safe='')}/{thread}"
+    config: Any = {"configurable": {"thread_id": own}, "recursion_limit": 4 * deps.max_steps + 20}
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
+    left = threading.Event()
+    began = deps.clock()
 
     def on_text(text: str) -> None:
         deps.on_text(text)
         loop.call_soon_threadsafe(queue.put_nowait, Event(kind="text", text=text))
 
+    heard = replace(deps, on_text=on_text, cancel=lambda: left.is_set() or deps.cancel())
+
     async def run() -> None:
         try:
-            await run_graph(graph, replace(deps, on_text=on_text), config, start, queue.put_nowait)
+            await run_graph(graph, heard, config, start, queue.put_nowait)
         finally:
             queue.put_nowait(None)
 
     held = await graph.aget_state(config)
-    start = fresh(question, scope, principal, thread) | {"turns": list(held.values.get("turns", []))}
+    start = fresh(question, scope, principal, thread, began) | {"turns": list(held.values.get("turns", []))}
     task = asyncio.create_task(run())
     try:
         while (event := await queue.get()) is not None:
             yield event
         await task
     finally:
+        left.set()
         task.cancel()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
@@ -46,6 +47,8 @@ class AskState(TypedDict, total=False):
     cached: dict[str, Any] | None
     transcript: list[dict[str, Any]]
     evidence: dict[str, Any]
+    versions: str
+    calls: list[str]
     records: list[dict[str, Any]]
     tokens: dict[str, int]
     llama_s: float
@@ -101,6 +104,7 @@ class Deps:
     """For one question; 0 is no spending, `None` no limit."""
     on_text: Callable[[str], None] = no_text
     cancel: Cancel = never
+    clock: Callable[[], float] = time.time
 
 
 def evidence_of(state: AskState) -> Evidence:

@@ -38,9 +38,9 @@ def pointed(step: Point, evidence: Evidence) -> tuple[str, list[Citation], list[
     if not chosen:
         return "", [], ["it points at no finding"]
     citations = [c for f in chosen for c in cited(f, evidence)]
-    problems = [] if citations else [f"nothing in the documents supports {chosen[0].text!r}"]
-    if all(f.origin == "tool" for f in chosen):
-        problems = []
+    problems = [f"the support of {f.text!r} is not in its passage" for f in chosen if misplaced(f, evidence)]
+    if not citations and not problems and any(f.origin != "tool" for f in chosen):
+        problems = [f"nothing in the documents supports {chosen[0].text!r}"]
     return "; ".join(f.text for f in chosen), list(dict.fromkeys(citations)), problems
 
 
@@ -50,7 +50,19 @@ def cited(finding: Finding, evidence: Evidence) -> Iterable[Citation]:
         for index in finding.inputs:
             yield from cited(evidence.findings[index], evidence)
         return
+    if misplaced(finding, evidence):
+        return
     yield citation(evidence.passages[finding.passage], finding.quote_start, finding.quote_end, finding.score)
+
+
+def misplaced(finding: Finding, evidence: Evidence) -> bool:
+    """Whether a finding has a supporting span that is empty or leaves its passage."""
+    if finding.passage is None or finding.quote_start is None or finding.quote_end is None:
+        return False
+    if not 0 <= finding.passage < len(evidence.passages):
+        return True
+    passage = evidence.passages[finding.passage]
+    return not passage.start <= finding.quote_start < finding.quote_end <= passage.end
 
 
 def citation(passage: Passage, start: int, end: int, score: float) -> Citation:
@@ -73,7 +85,7 @@ def quoted(step: AnswerStep, question: str, evidence: Evidence) -> tuple[str, li
     """An answer with verbatim quotes; each number must stand in one, in a result or in the question."""
     citations, problems = [], []
     for quote in step.quotes:
-        passage = evidence.passages[quote.passage - 1] if quote.passage <= len(evidence.passages) else None
+        passage = evidence.passages[quote.passage - 1] if 1 <= quote.passage <= len(evidence.passages) else None
         words = quote.quote.strip()
         at = -1 if passage is None or not words else passage.text.find(words)
         if passage is None or at < 0:

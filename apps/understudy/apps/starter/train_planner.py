@@ -7,6 +7,7 @@ a killed run resumes from its last checkpoint.
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from understudy.apps.starter.transcripts import reading_transcripts, table_trans
 from understudy.core.types import Message
 
 console = Console(stderr=True)
+LONGEST = 640
+"""Tokens of the longest transcript trained on."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def sequence(tokenizer: Tokenizer, messages: Sequence[Message]) -> Sequenced:
 
 
 def plan_batches(data: list[Sequenced], recipe: PlannerRecipe) -> list[list[Sequenced]]:
-    """All batches in order: the first pass goes from short to long, later ones are shuffled in pools of like length."""
+    """All batches in order: the first quarter goes from short to long. A batch holds transcripts of like length."""
     rng = random.Random(recipe.seed)
     plan: list[list[Sequenced]] = []
     while len(plan) < recipe.steps:
@@ -74,12 +77,10 @@ def plan_batches(data: list[Sequenced], recipe: PlannerRecipe) -> list[list[Sequ
         for at in range(0, len(order), recipe.batch * 40):
             pool = sorted(order[at : at + recipe.batch * 40], key=lambda s: len(s.ids))
             epoch += [pool[i : i + recipe.batch] for i in range(0, len(pool), recipe.batch)]
-        if plan:
-            rng.shuffle(epoch)
-        else:
-            epoch.sort(key=lambda b: len(b[-1].ids) + rng.random() * 60)
+        rng.shuffle(epoch)
         plan += epoch
-    return plan[: recipe.steps]
+    early = sorted(plan[: recipe.steps // 4], key=lambda b: len(b[-1].ids))
+    return early + plan[recipe.steps // 4 : recipe.steps]
 
 
 def tensors(batch: list[Sequenced]) -> tuple[Tensor, Tensor]:
@@ -121,7 +122,7 @@ def train_planner(data: Path, out: Path, recipe: PlannerRecipe) -> None:
         train_tokenizer((transcript_text(t) for t in transcripts), recipe.vocabulary).save(str(tokenizer_file))
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     sequences = [sequence(tokenizer, t) for t in transcripts]
-    sequences = [s for s in sequences if len(s.ids) <= 900]
+    sequences = [s for s in sequences if len(s.ids) <= LONGEST]
     console.print(f"{len(sequences)} transcripts, {sum(len(s.ids) for s in sequences) // len(sequences)} tokens each")
     model = build_network(tokenizer.get_vocab_size(), width=recipe.width, layers=recipe.layers).train()
     fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt")
@@ -134,15 +135,13 @@ def train_planner(data: Path, out: Path, recipe: PlannerRecipe) -> None:
 def fit(model: nn.Module, plan: list[list[Sequenced]], recipe: PlannerRecipe, checkpoint: Path) -> None:
     """Optimise, with a checkpoint every 200 steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=0.08, anneal_strategy="cos"
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, recipe.steps))
     first = 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
+        schedule.last_epoch = saved["step"]
         first = saved["step"]
     began, running = time.monotonic(), 0.0
     for done, batch in enumerate(plan[first:], first + 1):
@@ -164,21 +163,25 @@ def fit(model: nn.Module, plan: list[list[Sequenced]], recipe: PlannerRecipe, ch
             console.print(f"step {done}/{recipe.steps} loss {running / 25:.4f} left {left:.1f} min")
             running = 0.0
         if done % 200 == 0:
-            save(checkpoint, model, optimizer, schedule, done)
+            save(checkpoint, model, optimizer, done)
+
+
+def learning_rate_share(step: int, steps: int) -> float:
+    """Warm-up over a twelfth of the run, then a cosine to zero; a function of the step, so that a run can resume."""
+    warm = max(1, steps // 12)
+    return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 def save(
     path: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
     step: int,
 ) -> None:
     """Write a checkpoint atomically."""
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
         "step": step,
     }
     torch.save(state, path.with_suffix(".tmp"))

@@ -1,0 +1,121 @@
+"""The answer cache recalls exactly what it should, and examples are kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from understudy.agents.records import Records, role_of
+from understudy.core.errors import WorkspaceError
+from understudy.core.protocols import CacheKey
+from understudy.core.types import Answer, Evidence, Example, ExpertAnswer, Scope
+
+KEY = CacheKey("What was revenue?", Scope(), "owner", "v1", ("Who are you?",))
+ANSWER = Answer(question=KEY.question, text="412.6", route="expert", reason="asked", confidence=0.5, thread="t")
+
+
+def example(question: str = "Q", document: str | None = None) -> Example:
+    return Example(
+        question=question, scope=Scope(document=document), transcript=(), evidence=Evidence(), draft=None,
+        expert=ExpertAnswer(text="A", expert="gpt"), small_model="starter:1", principal="owner", signals={"min": -0.5},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Records]:
+    held = Records(tmp_path / "records.sqlite")
+    yield held
+    held.close()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        KEY,
+        replace(KEY, question="  what WAS\n revenue? "),
+        replace(KEY, history=("who  are YOU?",)),
+    ],
+)
+def test_recall(records: Records, key: CacheKey) -> None:
+    records.remember(KEY, ANSWER)
+    assert records.recall(key) == ANSWER
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        replace(KEY, question="What was revenue"),
+        replace(KEY, question="What was not revenue?"),
+        replace(KEY, scope=Scope(document="d")),
+        replace(KEY, scope=Scope(collection="other")),
+        replace(KEY, principal="guest"),
+        replace(KEY, versions="v2"),
+        replace(KEY, history=()),
+        replace(KEY, history=("Who are you?", "Who are you?")),
+    ],
+)
+def test_no_recall_when_anything_differs(records: Records, key: CacheKey) -> None:
+    records.remember(KEY, ANSWER)
+    assert records.recall(key) is None
+
+
+def test_a_newer_answer_replaces_and_survives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "a %41?b=c.sqlite"  # a path is no URL
+    first = Records(path)
+    first.remember(KEY, ANSWER)
+    first.remember(KEY, ANSWER.model_copy(update={"text": "newer"}))
+    first.close()
+    second = Records(path)
+    found = second.recall(KEY)
+    assert found is not None
+    assert found.text == "newer"
+    assert second.counts() == {"cached_answers": 1, "examples": 0}
+    second.close()
+    assert path.exists()
+
+
+def test_examples_are_kept_in_order(records: Records) -> None:
+    ids = [records.add(example(q)) for q in ("first", "second")]
+    assert len(set(ids)) == 2
+    assert [e.question for e in records.examples()] == ["first", "second"]
+    assert records.examples()[0] == example("first")
+
+
+def test_it_can_be_read_while_it_is_written(records: Records, tmp_path: Path) -> None:
+    records.remember(KEY, ANSWER)
+    with sqlite3.connect(tmp_path / "records.sqlite") as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("DELETE FROM cache")
+        assert records.recall(KEY) == ANSWER
+        other.rollback()
+    other.close()
+
+
+def test_roles_are_permanent_and_shared_out_60_20_20() -> None:
+    roles = Counter(role_of(example(f"question {n}", "d")) for n in range(4000))
+    assert [round(roles[r] / 4000, 1) for r in ("train", "gate", "calibrate")] == [0.6, 0.2, 0.2]
+    assert role_of(example("What  IS it?", "d")) == role_of(example("what is it?", "d"))
+    assert {role_of(example("Q", f"d{n}")) for n in range(50)} == {"train", "gate", "calibrate"}
+
+
+def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "records.sqlite"
+    path.write_bytes(b"not a database at all, but long enough to be read as one" * 20)
+    with pytest.raises(WorkspaceError, match=r"records\.sqlite is corrupt") as caught:
+        Records(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stored_answer_that_cannot_be_read(records: Records, tmp_path: Path) -> None:
+    records.remember(KEY, ANSWER)
+    with sqlite3.connect(tmp_path / "records.sqlite") as other:
+        other.execute("UPDATE cache SET answer = '{}'")
+    other.close()
+    with pytest.raises(WorkspaceError, match="corrupt"):
+        records.recall(KEY)
