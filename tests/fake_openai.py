@@ -48,7 +48,7 @@ def serving(*behaviours: str) -> Iterator[FakeOpenAI]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fake.keys.append(self.headers["Authorization"])  # first: a body that is no JSON must be counted too
             fake.requests.append(json.loads(body))
             match fake.next():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +156,19 @@ def test_bad_questions(agent: Agent) -> None:
     with pytest.raises(Stopped):
         agent.ask("Why?", cancel=lambda: True)
     assert agent.ask("What are the visiting hours?").status == "done"
+
+
+def test_tracing_by_environment_sends_nothing(ready: Path) -> None:
+    code = f"from understudy.agents import Agent\nwith Agent.open({str(ready)!r}) as a: a.ask('What are the visiting hours?')"
+    with serving("ok") as server:
+        switched_on = {
+            "LANGSMITH_TRACING": "true",
+            "LANGCHAIN_TRACING_V2": "true",
+            "LANGSMITH_API_KEY": "key",
+            "LANGSMITH_ENDPOINT": server.url,
+        }
+        subprocess.run([sys.executable, "-c", code], env=os.environ | switched_on, check=True, timeout=120)
+        assert server.requests == []
 
 
 def hold(folder: str, ready: multiprocessing.synchronize.Event, done: multiprocessing.synchronize.Event) -> None:

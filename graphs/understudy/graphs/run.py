@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from langsmith import tracing_context
+
 from understudy.core.errors import InternalError
 from understudy.core.types import Answer, Evidence, Scope, SmallTokens, StepRecord
 from understudy.graphs.ask import AskGraph
@@ -75,7 +77,8 @@ async def stream(
 
     async def run() -> None:
         try:
-            await run_graph(graph, heard, config, start, queue.put_nowait)
+            with tracing_context(enabled=False):  # LANGSMITH_TRACING in the environment would send text out
+                await run_graph(graph, heard, config, start, queue.put_nowait)
         finally:
             queue.put_nowait(None)
 
