@@ -7,7 +7,7 @@ RUN = .venv/bin
 .PHONY: help install demo test test-e2e check format samples clean
 
 help: ## list these targets
-	@grep -hE '^[a-z%-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9%-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: .venv/.ready ## set up .venv from constraints.txt (compiles llama.cpp: about 5 minutes)
 

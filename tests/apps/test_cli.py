@@ -64,7 +64,7 @@ def test_status(ready: Path) -> None:
         (["ask", " "], "question is empty"),
         (["ask", "Why?", "--document", "x"], "no document 'x'"),
         (["bench", "nonsense"], "no suite 'nonsense'"),
-        (["bench", "retrieval", "--data", "nowhere"], "no such data"),
+        (["bench", "retrieval", "--data", "nowhere"], "no such file; give the folder of the data sets"),
         (["starter", "train", "nonsense"], "no model 'nonsense'"),
     ],
 )
@@ -94,3 +94,26 @@ def test_bad_settings_are_one_line(tmp_path: Path, toml: str, words: str) -> Non
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from understudy.apps import cli, demo
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run_demo", interrupted)
+    monkeypatch.setattr(sys, "argv", ["understudy", "demo"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "understudy: stopped; what was finished is kept\n"
+
+
+def test_the_demo_spares_a_workspace_with_settings(tmp_path: Path) -> None:
+    settings = tmp_path / "understudy.toml"
+    settings.write_text("[small_model]\ncontext = 2048\n")
+    done = understudy("demo", "--keep", str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "settings of its own" in done.stderr
+    assert "2048" in settings.read_text()

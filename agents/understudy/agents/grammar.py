@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from understudy.agents.profiles import Profile
 from understudy.core.steps import AnswerStep, Consult, Decline
-from understudy.core.types import Evidence
+from understudy.core.types import Evidence, Finding
 
 __all__ = ["quote_chunks", "step_grammar"]
 
@@ -79,7 +79,7 @@ def step_grammar(
     if profile.answer is AnswerStep and evidence.passages:
         options.append(rules.add("answer", quotes_rule(rules, evidence)))
     elif profile.answer is not AnswerStep and evidence.findings:
-        options.append(rules.add("answer", points_rule(rules, len(evidence.findings))))
+        options.append(rules.add("answer", points_rule(rules, worth_pointing_at(evidence.findings))))
     if not final:
         if not profile.writes:
             rules.words("THREAD", " ".join(thread))
@@ -107,11 +107,23 @@ def quotes_rule(rules: Rules, evidence: Evidence) -> str:
     return f'{head} quote ("," quote){{0,2}} {middle} FREE {CLOSE}'
 
 
-def points_rule(rules: Rules, findings: int) -> str:
+def points_rule(rules: Rules, numbers: Sequence[int]) -> str:
     """An answer that points at one to three findings."""
-    rules.add("finding", " | ".join(quoted(str(n)) for n in range(1, findings + 1)))
+    rules.add("finding", " | ".join(quoted(str(n)) for n in numbers))
     head = quoted('{"kind":"answer","findings":[')
     return f'{head} finding ("," finding){{0,2}} {quoted("]}")}'
+
+
+def worth_pointing_at(findings: Sequence[Finding]) -> list[int]:
+    """The reader's best span and the latest result of another tool, numbered from 1.
+
+    A model too small to read ranks spans worse than the reader does; what it decides is which of the two answers,
+    and whether to answer at all.
+    """
+    spans = [n for n, f in enumerate(findings, 1) if f.origin == "reader"]
+    best = max(spans, key=lambda n: findings[n - 1].score, default=None)
+    latest = max((n for n, f in enumerate(findings, 1) if f.origin != "reader"), default=None)
+    return [n for n in (best, latest) if n is not None]
 
 
 def tool_rule(rules: Rules, number: int, tool: BaseTool, profile: Profile) -> str:

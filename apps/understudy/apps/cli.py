@@ -79,7 +79,10 @@ def ingest(
     if sensitivity not in (None, "open", "redacted", "local"):
         raise UserError(f"--sensitivity {sensitivity!r} is none of open, redacted, local")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with opened(context) as agent, Progress(*columns, console=err, transient=True) as progress:
+    with (
+        opened(context) as agent,
+        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress,
+    ):
         task = progress.add_task("reading", total=None)
 
         def on_progress(done: int, total: int, passages: int) -> None:
@@ -193,9 +196,10 @@ def main() -> None:
     except UnderstudyError as error:
         typer.echo(f"understudy: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("understudy: stopped; what was finished is kept", err=True)
-        sys.exit(130)
+    except SystemExit as stop:  # Typer turns Ctrl-C into this exit code, and says nothing
+        if stop.code == 130:
+            typer.echo("understudy: stopped; what was finished is kept", err=True)
+        raise
 
 
 if __name__ == "__main__":

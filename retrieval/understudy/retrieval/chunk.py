@@ -51,7 +51,7 @@ def chunk(document: Document) -> list[Passage]:
     for block in merged(blocks(document.text), starts):
         context = " > ".join(block.headings)
         if block.table:
-            caption = caption_before(document.text, previous)
+            caption = caption_before(document.text, previous, block)
             for start, end, header in table_slices(document.text, block):
                 lines = [part for part in (context, caption, header) if part]
                 made.append(passage(start, end, "\n".join(lines), table=True))
@@ -154,9 +154,9 @@ def header_height(rows: list[str]) -> int:
     return height
 
 
-def caption_before(text: str, previous: Block | None) -> str:
-    """The last sentence before a table, if it is short enough to be its caption."""
-    if previous is None or previous.table:
+def caption_before(text: str, previous: Block | None, table: Block) -> str:
+    """The last sentence before a table, under the same headings, if it is short enough to be its caption."""
+    if previous is None or previous.table or previous.headings != table.headings:
         return ""
     last = re.split(r"(?<=[.!?])\s+|\n", text[previous.start : previous.end].strip())[-1]
     return last if len(last) <= 160 else ""

@@ -157,6 +157,7 @@ class HybridRetriever:
                 }
             )
             for k in chosen
+            if k in found
         ]
 
 

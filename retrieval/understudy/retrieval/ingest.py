@@ -12,13 +12,13 @@ from understudy.core.types import Document, Passage
 from understudy.retrieval.chunk import chunk
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import body
-from understudy.retrieval.load import DATA_SUFFIX, SUFFIXES, load
+from understudy.retrieval.load import DATA_SUFFIX, SUFFIXES, count, load
 from understudy.retrieval.store import DocumentStore
 
 __all__ = ["IngestReport", "Progress", "ingest"]
 
 Progress = Callable[[int, int, int], None]
-"""Called with documents done, documents known so far, and passages written."""
+"""Called with documents done, documents there are in all, and passages written."""
 GROUP = 256
 """Passages embedded together before their documents are written."""
 
@@ -80,14 +80,16 @@ def ingest(
     began = time.monotonic()
     files = files_under(paths)
     store.ensure(collection, sensitivity)
+    store.repair(collection, lambda pieces: encoder.embed_documents([body(p) for p in pieces]))
     held = {i: v for i, v, _ in store.entries(collection)}
     report = IngestReport()
     writer = Writer(store, encoder, collection, report, on_progress)
+    writer.total = sum(count(path) for path, _ in files) if on_progress is not None else 0
     seen: dict[str, str] = {}
     for document, source in documents_of(files, report):
-        writer.known += 1
         if document.id in seen:
             report.failed.append((source, f"its id {document.id!r} was taken by {seen[document.id]}"))
+            writer.step()
             continue
         seen[document.id] = source
         if held.get(document.id) == document.version:
@@ -128,7 +130,7 @@ class Writer:
         self._waiting: list[tuple[Document, str, list[Passage], bool]] = []
         self._size = 0
         self._done = 0
-        self.known = 0
+        self.total = 0
 
     def add(self, document: Document, source: str, *, replaces: bool) -> None:
         """Take a document; write the group when it is full."""
@@ -155,4 +157,4 @@ class Writer:
         """Report progress."""
         self._done += 1
         if self._on_progress is not None:
-            self._on_progress(self._done, max(self.known, self._done), self._report.passages)
+            self._on_progress(self._done, max(self.total, self._done), self._report.passages)

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ from understudy.core.errors import DocumentError
 from understudy.core.types import Document, Mark
 from understudy.retrieval.load_pdf import read_pdf
 
-__all__ = ["DATA_SUFFIX", "SUFFIXES", "load"]
+__all__ = ["DATA_SUFFIX", "SUFFIXES", "count", "load"]
 
 DATA_SUFFIX = ".jsonl.gz"
 ZIPPED = (".docx", ".pptx", ".xlsx")
-HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*$", re.MULTILINE)
+HEADING = re.compile(r"^(#{1,6})[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 
 Content = tuple[str, tuple[Mark, ...]]
 
@@ -37,16 +38,40 @@ def load(path: Path, name: str) -> Iterator[Document]:
         raise DocumentError(f"{path}: can't be read ({error.strerror})") from error
     if not raw.strip():
         raise DocumentError(f"{path}: is empty")
-    if path.name.endswith(DATA_SUFFIX):
+    if path.name.lower().endswith(DATA_SUFFIX):
         yield from records(raw, path)
         return
-    text, marks = READERS[path.suffix.lower()](raw, path)
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DocumentError(f"{path}: can't read {path.suffix or 'this kind of file'}; known: {', '.join(SUFFIXES)}")
+    text, marks = reader(raw, path)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise DocumentError(f"{path}: holds null bytes; is it really {path.suffix or 'text'}?")
     if not text.strip():
         raise DocumentError(f"{path}: holds no text (a scan needs OCR first)")
+    check_unicode(name + text, path)
     yield Document(id=name, title=title_of(text, path), text=text, version=hashlib.sha256(raw).hexdigest(), marks=marks)
+
+
+def check_unicode(text: str, path: Path) -> None:
+    """Raise `DocumentError` for half characters, which no database or tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = str(path).encode("utf-8", "backslashreplace").decode()
+        raise DocumentError(f"{shown}: its name or text holds lone surrogates, which are no characters") from error
+
+
+def count(path: Path) -> int:
+    """How many documents `load` will give, without reading more than it must; a file that can't be read counts as 1."""
+    if not path.name.lower().endswith(DATA_SUFFIX):
+        return 1
+    try:
+        with gzip.open(path) as lines:
+            return sum(1 for line in lines if line.strip())
+    except (OSError, EOFError, zlib.error):
+        return 1
 
 
 def title_of(text: str, path: Path) -> str:
@@ -59,17 +84,21 @@ def records(raw: bytes, path: Path) -> Iterator[Document]:
     """`{id, title, text, meta}` a line, gzipped."""
     number = 0
     try:
-        lines = gzip.decompress(raw).decode("utf-8").splitlines()
-        for line in lines:
+        # Not `splitlines`: JSON strings may hold U+2028 and U+0085 as they are.
+        for line in gzip.decompress(raw).decode("utf-8").split("\n"):
             number += 1
+            if not line.strip():
+                continue
             record = json.loads(line)
             text = str(record["text"])
             if not text.strip():
                 continue
+            if "\0" in text:
+                raise ValueError("null bytes in its text")
             version = hashlib.sha256(text.encode()).hexdigest()
             title = str(record.get("title") or record["id"])
             yield Document(id=str(record["id"]), title=title, text=text, version=version, marks=headings(text))
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DocumentError(f"{path}: is no gzipped UTF-8 text ({error})") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DocumentError(f"{path}: line {number} is no record with id and text ({error})") from error
@@ -78,7 +107,10 @@ def records(raw: bytes, path: Path) -> Iterator[Document]:
 def decode(raw: bytes, path: Path) -> str:
     """UTF-8 (with or without BOM) or UTF-16 with BOM, else Windows-1252 if that leaves no control characters."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16")
+        try:
+            return raw.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise DocumentError(f"{path}: is broken UTF-16 text; save it as UTF-8") from error
     if b"\0" in raw:
         raise DocumentError(f"{path}: holds null bytes; it is no text file")
     try:
@@ -136,7 +168,7 @@ def markdown_table(rows: list[list[str]]) -> str:
 def read_jsonl(raw: bytes, path: Path) -> Content:
     """Lines of JSON: the `text` of each, or its fields."""
     parts = []
-    for number, line in enumerate(decode(raw, path).splitlines(), 1):
+    for number, line in enumerate(decode(raw, path).split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -20,6 +20,8 @@ __all__ = ["SpanReader"]
 MAX_TOKENS = 288
 STRIDE = 96
 LONGEST_SPAN = 30
+LONGEST_QUESTION = 96
+"""Tokens of a question that are read: the window must hold more than `STRIDE` tokens of passage besides."""
 CELL_EDGE = re.compile(r"[|\n]")
 """No span crosses a table cell or a line."""
 SENTENCE_EDGE = re.compile(r"[.!?][\"')\]”]*\s+(?=[A-Z0-9\"“(])")
@@ -47,6 +49,9 @@ class SpanReader:
         self._session: Any = reader_session(threads)
         self._tokenizer = Tokenizer.from_file(str(tokenizer_path()))
         self._tokenizer.no_padding()
+        self._questions = Tokenizer.from_file(str(tokenizer_path()))
+        self._questions.no_padding()
+        self._questions.enable_truncation(LONGEST_QUESTION)
         self._tokenizer.enable_truncation(MAX_TOKENS, stride=STRIDE, strategy="only_second")
         self._spans = spans
 
@@ -54,6 +59,7 @@ class SpanReader:
         """Findings, best first, and the probability that these passages answer the question."""
         if not passages:
             return Observation(answerable=0.0)
+        question = self._shortened(question)
         windows = [
             (index, window)
             for index, passage in enumerate(passages)
@@ -75,8 +81,14 @@ class SpanReader:
         return Observation(findings=tuple(finding(s, passages[s.passage]) for s in chosen), answerable=best)
 
     def _windows(self, question: str, text: str) -> list[Any]:
-        encoding = self._tokenizer.encode(question.strip()[:600], text)
+        encoding = self._tokenizer.encode(question, text)
         return [encoding, *encoding.overflowing]
+
+    def _shortened(self, question: str) -> str:
+        """The question as far as it is read (a tokenizer that truncates passages only must fit it whole)."""
+        question = question.strip()
+        offsets = self._questions.encode(question, add_special_tokens=False).offsets
+        return question[: offsets[-1][1]] if offsets else ""
 
 
 def candidates_of(

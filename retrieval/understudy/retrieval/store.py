@@ -1,14 +1,15 @@
 """Documents, passages and vectors on disk: one SQLite file and one Chroma folder, kept in step.
 
-A document counts once its vectors are in: its row is marked complete last, and incomplete ones are cleared when the
-store opens. Errors of SQLite and Chroma become `WorkspaceError` here.
+A document counts once its vectors are in: its row is marked complete last (and incomplete first, when it goes), and
+incomplete ones are cleared when the store opens. A lost index is made again from the passages. Errors of SQLite and
+Chroma become `WorkspaceError` here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,22 +85,33 @@ class DocumentStore:
         event.listen(self._engine, "connect", set_pragmas)
         with self._guard():
             metadata.create_all(self._engine)
-            self._chroma = chromadb.PersistentClient(
-                str(workspace.index), settings=ChromaSettings(anonymized_telemetry=False)
-            )
+            self._chroma: Any = self._open_index()
             self._clear_incomplete()
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database and the index; once is enough, twice does no harm."""
         self._engine.dispose()
+        if self._chroma is not None:
+            self._chroma.close()
+            self._chroma = None
+
+    def _open_index(self) -> Any:
+        try:
+            return chromadb.PersistentClient(
+                str(self._workspace.index), settings=ChromaSettings(anonymized_telemetry=False)
+            )
+        except AttributeError as error:
+            # What Chroma raises for a broken folder from the second try in one process on: it keeps a half-open client.
+            raise ValueError(f"{self._workspace.index.name} can't be opened") from error
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, ChromaError, ValueError, json.JSONDecodeError) as error:
+            why = (str(error) or type(error).__name__).splitlines()[0]
             raise WorkspaceError(
-                f"workspace {self._workspace.root} is corrupt or unwritable ({str(error).splitlines()[0]}); "
+                f"workspace {self._workspace.root} is corrupt or unwritable ({why}); "
                 "restore it from a backup, or ingest again into a new one"
             ) from error
 
@@ -205,11 +217,13 @@ class DocumentStore:
         with self._guard():
             with self._engine.connect() as db:
                 keys = [str(k) for k in db.scalars(select(passages.c.row).where(where))]
+            chosen = (documents.c.collection == collection) & (documents.c.id == document)
             if keys:
+                with self._engine.begin() as db:
+                    db.execute(update(documents).where(chosen).values(complete=False))
                 self._vectors(collection).delete(ids=keys)
             with self._engine.begin() as db:
                 db.execute(delete(passages).where(where))
-                chosen = (documents.c.collection == collection) & (documents.c.id == document)
                 gone = db.execute(delete(documents).where(chosen)).rowcount
                 if gone:
                     self._touch(db, collection)
@@ -250,7 +264,30 @@ class DocumentStore:
         with self._guard():
             found = self._vectors(collection).get(ids=[str(k) for k in keys], include=["embeddings"])
         rows = dict(zip(found["ids"], found["embeddings"], strict=True))
+        if any(str(k) not in rows for k in keys):
+            raise WorkspaceError(
+                f"workspace {self._workspace.root} has lost vectors of collection {collection!r}; "
+                "ingest anything into that collection again, and they are made anew"
+            )
         return np.array([rows[str(k)] for k in keys], dtype=np.float32)
+
+    def repair(self, collection: str, embed: Callable[[list[Passage]], Any]) -> bool:
+        """Make the vectors of a collection anew if there are not as many as passages. Whether that was needed.
+
+        Stopped half-way, it starts again the next time: the numbers still differ.
+        """
+        with self._guard():
+            space = self._vectors(collection)
+            query = select(func.count()).select_from(passages).where(passages.c.collection == collection)
+            with self._engine.connect() as db:
+                if space.count() == db.scalar(query):
+                    return False
+            self._chroma.delete_collection(space.name)
+            pool = list(self.passages(collection).items())
+            for at in range(0, len(pool), 256):
+                part = pool[at : at + 256]
+                self._add_vectors(collection, [str(k) for k, _ in part], embed([p for _, p in part]))
+        return True
 
 
 def set_pragmas(connection: Any, _record: Any) -> None:

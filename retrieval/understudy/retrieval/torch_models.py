@@ -11,6 +11,7 @@ from typing import cast
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import BertModel
+from transformers.utils import logging
 
 from understudy.retrieval.onnx_models import packaged_weights
 
@@ -19,6 +20,9 @@ LORA_TARGETS = ("query", "key", "value", "attention.output.dense", "intermediate
 
 def load_encoder(folder: Path | None = None) -> BertModel:
     """The packaged encoder, in evaluation mode, without its pooler (which neither use needs)."""
+    # That the pooler is left out is meant, and no news to who asks a question.
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     encoder = BertModel.from_pretrained(
         folder or packaged_weights(), add_pooling_layer=False, attn_implementation="eager"
     )

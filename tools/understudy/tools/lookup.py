@@ -49,7 +49,7 @@ def lookup(row: str, column: str, tables: Sequence[Passage]) -> Observation:
     cells = [c for index, passage in enumerate(tables) for c in cells_of(index, passage)]
     if not cells:
         raise ToolError("none of these documents has a table")
-    scored = [(match(row, c.row) * match(column, c.column), -i, c) for i, c in enumerate(cells)]
+    scored = [(cell_score(row, column, c), -i, c) for i, c in enumerate(cells)]
     score, _, best = max(scored)
     if score < GOOD_ENOUGH or not best.text:
         near_row = max((c.row for c in cells), key=lambda label: match(row, label))
@@ -123,6 +123,18 @@ def words(text: str) -> set[str]:
     """Folded words without a plural s."""
     found = (w.casefold() for w in WORD.findall(text))
     return {w[:-1] if len(w) > 3 and w.endswith("s") else w for w in found} - {"the", "of", "in", "and", "for", "a"}
+
+
+def cell_score(row: str, column: str, cell: Cell) -> float:
+    """How well a cell's labels match what was asked: each by itself, or, for less, both found in all words asked.
+
+    A small model may cut a label at the wrong word ("Operating profit in 2023?"); the words are still there.
+    """
+    strict = match(row, cell.row) * match(column, cell.column)
+    asked, row_label, column_label = words(f"{row} {column}"), words(cell.row), words(cell.column)
+    if not row_label or not column_label or not (row_label <= asked and column_label & asked):
+        return strict
+    return max(strict, 0.8 * len(column_label & asked) / len(column_label))
 
 
 def match(asked: str, label: str) -> float:
