@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from understudy.core.errors import DocumentError, NoDocumentsError, ScopeError
+from understudy.core.errors import DocumentError, NoDocumentsError, ScopeError, WorkspaceError
 from understudy.core.types import Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.retrieval.embed import MiniLM
@@ -73,6 +73,28 @@ def test_unchanged_changed_and_vanished_files(bench: Bench) -> None:
     assert all("fourteen" not in p.text for p in bench.search("cats fourteen hours"))
 
 
+def test_the_lexical_index_follows_every_change(bench: Bench) -> None:
+    retriever = HybridRetriever(bench.workspace, bench.store, bench.encoder)
+
+    def best(word: str) -> list[str]:
+        return [p.document for p in retriever.search(word, Scope(), mode="lexical")]
+
+    bench.ingest()
+    before = retriever.versions(Scope())
+    assert (best("purr"), best("zyzzyva")) == (["cats.md"], [])
+    (bench.files / "trains.md").write_text("# Trains\n\nThe zyzzyva express.")
+    bench.ingest()
+    assert (best("zyzzyva"), best("Oslo")) == (["trains.md"], [])
+    assert retriever.versions(Scope()) != before
+    assert (bench.search("zyzzyva", mode="lexical"))[0].document == "trains.md"
+
+
+def test_progress_knows_how_many_there_are(bench: Bench) -> None:
+    seen: list[tuple[int, int]] = []
+    ingest(bench.store, bench.encoder, [bench.files], on_progress=lambda done, total, _: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
 def test_a_broken_file_does_not_stop_the_rest(bench: Bench) -> None:
     (bench.files / "broken.pdf").write_bytes(b"no pdf")
     report = bench.ingest()
@@ -106,6 +128,49 @@ def test_a_document_without_its_vectors_is_done_again(bench: Bench, monkeypatch:
     monkeypatch.undo()
     assert DocumentStore(bench.workspace).entries("default") == []
     assert counts(bench.ingest()) == (3, 0, 0, 0)
+
+
+def test_a_removal_cut_short_is_finished(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.ingest()
+    keys = [str(k) for k in bench.store.passages("default", "cats.md")]
+
+    class Cut:
+        def delete(self, ids: list[str]) -> None:
+            assert ids == keys
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(DocumentStore, "_vectors", lambda *_: Cut())
+    with pytest.raises(KeyboardInterrupt):
+        bench.store.remove("default", "cats.md")
+    monkeypatch.undo()
+    again = DocumentStore(bench.workspace)
+    assert [e[0] for e in again.entries("default")] == ["sub/tax.md", "trains.md"]
+    assert again.document("default", "cats.md") is None
+    again.close()
+    assert counts(bench.ingest()) == (1, 0, 2, 0)
+
+
+def test_lost_vectors_are_said_and_made_anew(bench: Bench) -> None:
+    bench.ingest()
+    keys = [str(k) for k in bench.store.passages("default", "cats.md")]
+    bench.store._vectors("default").delete(ids=keys)
+    with pytest.raises(WorkspaceError, match="ingest anything"):
+        bench.search("cats purr")
+    assert counts(bench.ingest()) == (0, 0, 3, 0)
+    assert bench.search("cats purr", mode="dense")[0].document == "cats.md"
+
+
+@pytest.mark.parametrize("broken", ["documents.sqlite", "index/chroma.sqlite3"])
+def test_a_corrupt_workspace_is_one_line_every_time(bench: Bench, broken: str) -> None:
+    bench.ingest()
+    bench.store.close()
+    for file in bench.workspace.root.glob(f"{broken}*"):
+        file.unlink()
+    (bench.workspace.root / broken).write_bytes(b"garbage" * 500)
+    for _ in range(2):
+        with pytest.raises(WorkspaceError, match="restore it from a backup") as caught:
+            DocumentStore(bench.workspace)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("mode", ["fused", "dense", "lexical"])
@@ -149,6 +214,20 @@ def test_the_reader_finds_spans_and_knows_when_there_are_none(bench: Bench) -> N
     absent = reader.read("Who painted the Mona Lisa?", passages)
     assert (read.answerable or 0) > (absent.answerable or 0)
     assert reader.read(question, []).findings == ()
+
+
+@pytest.mark.parametrize("question", ["", "漢" * 700, "why " * 400])
+def test_the_reader_takes_any_question_and_text(question: str) -> None:
+    text = "😀 Zoë\u0301 ate İstanbul ﬁsh. 漢字 " + "and more " * 200
+    passage = Passage(
+        document="d", title="long title " * 300, version="v", location="", start=9, end=9 + len(text), text=text
+    )
+    read = SpanReader(threads=1).read(question, [passage])
+    for f in read.findings:
+        assert f.start is not None
+        assert f.end is not None
+        assert text[f.start - 9 : f.end - 9] == f.text != ""
+    assert 0 <= (read.answerable or 0) <= 1
 
 
 def test_answering_never_imports_torch(bench: Bench) -> None:

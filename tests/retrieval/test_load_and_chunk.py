@@ -15,7 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 from understudy.core.errors import DocumentError
 from understudy.core.types import Document
 from understudy.retrieval.chunk import LONGEST, chunk
-from understudy.retrieval.load import load
+from understudy.retrieval.load import count, load
 
 SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples" / "documents"
 
@@ -81,6 +81,37 @@ def test_other_encodings(tmp_path: Path) -> None:
         assert one(path).text == "Müller"
 
 
+def test_separators_inside_json_end_no_line(tmp_path: Path) -> None:
+    line = json.dumps({"id": "1", "text": "a\u2028b\x85c"}, ensure_ascii=False)
+    (tmp_path / "a.jsonl").write_text(line, encoding="utf-8")
+    (tmp_path / "D.JSONL.GZ").write_bytes(gzip.compress(f"{line}\n\n{line}\n".encode()))
+    assert one(tmp_path / "a.jsonl").text == "a\u2028b\x85c"
+    assert [d.text for d in load(tmp_path / "D.JSONL.GZ", "x")] == ["a\u2028b\x85c"] * 2
+    assert (count(tmp_path / "D.JSONL.GZ"), count(tmp_path / "a.jsonl")) == (2, 1)
+
+
+def test_text_beside_a_table_is_kept_once(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "side.pdf"))
+    canvas.grid([60, 140, 220], [600, 620, 640])
+    for row, y in enumerate((625, 605)):
+        canvas.drawString(65, y, f"row{row}")
+        canvas.drawString(145, y, f"val{row}")
+    for line in range(4):
+        canvas.drawString(300, 645 - line * 13, f"Beside{line}.")
+    canvas.save()
+    text = one(tmp_path / "side.pdf").text
+    assert "| row1 | val1 |" in text
+    assert all(text.count(word) == 1 for word in ("row0", "val1", *(f"Beside{n}." for n in range(4))))
+
+
+def test_a_caption_belongs_to_the_section_of_its_table() -> None:
+    table = "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    (_, apart) = chunk(document(f"# One\n\nIn thousands.\n\n# Two\n\n{table}"))
+    assert "In thousands." not in apart.context
+    (_, below) = chunk(document(f"# One\n\nIn thousands.\n\n{table}"))
+    assert "In thousands." in below.context
+
+
 def write_pdf(path: Path, *, password: str | None = None, text: str = "hello") -> None:
     canvas = Canvas(str(path), encrypt=StandardEncryption(password, canPrint=0) if password else None)
     canvas.drawString(100, 700, text)
@@ -101,6 +132,11 @@ def test_broken_files_get_one_line(tmp_path: Path) -> None:
         "bad.xlsx": b"nothing",
         "bad.jsonl": b'{"a": 1}\n{',
         "documents.jsonl.gz": b"not gzip",
+        "documents-2.jsonl.gz": gzip.compress(b"x" * 99)[:10] + b"\xff" * 40,
+        "documents-3.jsonl.gz": gzip.compress(b'{"id": "1", "text": "a\\u0000b"}'),
+        "half.txt": b"\xff\xfea\0b",
+        "surrogate.jsonl": b'{"text": "\\ud800"}',
+        "unknown.xyz": b"hello",
     }.items():
         (tmp_path / name).write_bytes(raw)
     for path in tmp_path.iterdir():

