@@ -99,14 +99,22 @@ def ingest(
         writer.add(document, source, replaces=document.id in held)
     writer.flush()
     if prune:
-        failed = {path for path, _ in report.failed}
-        roots = [p.resolve() for p in paths]
-        for gone, _, source in store.entries(collection):
-            under = any(Path(source) == r or r in Path(source).parents for r in roots)
-            if under and gone not in seen and source not in failed:
-                report.removed += store.remove(collection, gone)
+        report.removed = remove_vanished(store, collection, paths, keep=set(seen), failed={p for p, _ in report.failed})
     report.seconds = time.monotonic() - began
     return report
+
+
+def remove_vanished(
+    store: DocumentStore, collection: str, paths: Sequence[Path], *, keep: set[str], failed: set[str]
+) -> int:
+    """Take out what came from under these paths and is no longer there; a file that can't be read is still there."""
+    roots = [p.resolve() for p in paths]
+    removed = 0
+    for document, _, source in store.entries(collection):
+        under = any(Path(source) == r or r in Path(source).parents for r in roots)
+        if under and document not in keep and source not in failed:
+            removed += store.remove(collection, document)
+    return removed
 
 
 def documents_of(files: Sequence[tuple[Path, str]], report: IngestReport) -> Iterator[tuple[Document, str]]:
