@@ -28,3 +28,5 @@ def test_the_demo() -> None:
     assert "no network" in text
     assert "recorded" in text
     assert "cache" in text
+    assert all(o.right for o in outcomes if o.expected is None)
+    assert any(o.right for o in outcomes if o.answer.route == "local")
