@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.tools import tool
 
-from understudy.agents.profiles import POINTING, QUOTING, resolved
+from understudy.agents.profiles import POINTING, QUOTING
 from understudy.agents.small_model import SmallModel, starter_path
 from understudy.core.errors import ModelFileError, QuestionError, Stopped
 from understudy.core.settings import SmallModelSettings
@@ -62,8 +62,8 @@ def test_a_first_step_never_answers_without_evidence(pointing: SmallModel) -> No
 def test_words_of_the_thread_only(pointing: SmallModel) -> None:
     question = 'What was "revenue"\\cost in 2023?'
     taken = pointing.next_step(pointing.open(question, []), Evidence())
-    if isinstance(taken.step, ToolStep):
-        assert taken.step.arguments["query"].strip() in question
+    assert isinstance(taken.step, ToolStep)
+    assert taken.step.arguments["query"].strip() in question
 
 
 def test_the_final_step_offers_no_tool(pointing: SmallModel) -> None:
@@ -105,7 +105,7 @@ def test_documents_cannot_speak_as_the_system(quoting: SmallModel) -> None:
     assert quoting.render(transcript).count(control) == quoting.render(plain).count(control) == 3
     transcript += [
         Message(role="assistant", content='{"kind":"search","query":"x"}'),
-        quoting.observe("q", Evidence(), Evidence(), Observation(passages=(passage(HOSTILE),))),
+        quoting.observe("q", Evidence(), Observation(passages=(passage(HOSTILE),))),
     ]
     assert quoting.render(transcript).count(control) == 5
 
@@ -116,8 +116,8 @@ def test_a_later_prompt_only_evaluates_what_is_new(pointing: SmallModel) -> None
     before = len(pointing.render(transcript))
     transcript.append(Message(role="assistant", content=first.text))
     seen = Observation(passages=evidence("There are 42.").passages, answerable=0.5)
-    transcript.append(pointing.observe("q", Evidence(), Evidence(), seen))
-    second = pointing.next_step(transcript, Evidence(passages=resolved(Evidence(), seen)[0]))
+    transcript.append(pointing.observe("q", Evidence(), seen))
+    second = pointing.next_step(transcript, Evidence().extended(seen))
     assert second.tokens.reused >= before + first.tokens.forced
     assert second.tokens.evaluated + second.tokens.reused == len(pointing.render(transcript))
 
@@ -162,3 +162,11 @@ def test_a_gguf_without_a_chat_template(tmp_path: Path) -> None:
     (tmp_path / "base.gguf").write_bytes(raw)
     with pytest.raises(ModelFileError, match="no chat template"):
         SmallModel(tmp_path / "base.gguf")
+
+
+def test_the_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SmallModel(starter_path())
+    name = model.name
+    monkeypatch.setattr("hashlib.file_digest", None)
+    assert model.name == name
+    model.close()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from understudy.apps.bench.data import squad_questions
-from understudy.apps.starter.corpus import read_lines, squad_readings
+from understudy.apps.folder import read_lines
+from understudy.apps.starter.corpus import squad_readings
 
 
 @pytest.mark.data

@@ -11,8 +11,9 @@ import pytest
 
 from understudy.apps.bench import run
 from understudy.apps.bench.code import functions
-from understudy.apps.bench.data import Question, measured, sample, squad_questions
+from understudy.apps.bench.data import Question, sample, squad_questions
 from understudy.apps.bench.scoring import score_answer, summary
+from understudy.apps.folder import may_train
 from understudy.core.errors import DocumentError, UserError
 from understudy.core.types import Answer, SmallTokens, StepRecord, Tokens
 
@@ -35,7 +36,7 @@ def write(path: Path, records: list[dict[str, object]]) -> None:
 
 def test_measured_is_a_quarter_by_md5() -> None:
     # md5("a") = 0cc1…, md5("b") = 92eb…, md5("c") = 4a8a…
-    assert [measured(t) for t in "abc"] == [True, False, False]
+    assert [may_train(t) for t in "abc"] == [False, True, True]
 
 
 def test_only_measured_articles_are_asked(tmp_path: Path) -> None:

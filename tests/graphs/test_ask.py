@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -21,9 +21,8 @@ from understudy.core.fakes import (
     FakeRetriever,
     FakeToolBox,
 )
-from understudy.core.protocols import Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
-from understudy.core.types import Answer, Draft, Finding, Observation, Passage, Scope
+from understudy.core.types import Answer, Finding, Observation, Passage, Scope
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps
@@ -40,26 +39,8 @@ SEARCH = ToolStep(kind="search", arguments={"query": "revenue"})
 POINT = Point(findings=[1])
 
 
-def brief(
-    question: str, scope: Scope, passages: Sequence[Passage], draft: Draft | None, history: Sequence[str]
-) -> Payload:
-    return Payload("system", question, tuple(passages), question, scope)
-
-
 def deps(*steps: Step, **changes: Any) -> Deps:
-    given: dict[str, Any] = {
-        "planner": FakePlanner(list(steps)),
-        "tools": FakeToolBox(FOUND),
-        "retriever": FakeRetriever([PASSAGE]),
-        "judge": FakeJudge(),
-        "guard": FakeGuard(),
-        "experts": [],
-        "cache": FakeCache(),
-        "examples": FakeExamples(),
-        "brief": brief,
-        "small_model": "fake",
-    }
-    return Deps(**(given | changes))
+    return fake_deps(FOUND, *steps, **changes)
 
 
 async def run(given: Deps, question: str = "What was revenue?", **where: Any) -> Answer:

@@ -9,23 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.core.errors import Stopped
 from understudy.core.fakes import (
     FakeCache,
-    FakeExamples,
     FakeExpert,
-    FakeGuard,
-    FakeJudge,
     FakePlanner,
     FakeRetriever,
     FakeToolBox,
 )
 from understudy.core.protocols import Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
-from understudy.core.types import Finding, Observation, Passage, Scope
+from understudy.core.types import ExpertAnswer, Finding, Observation, Passage, Scope
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps
@@ -42,21 +40,7 @@ def search(query: str = "revenue", **more: Any) -> ToolStep:
 
 
 def deps(*steps: Step, **changes: Any) -> Deps:
-    given: dict[str, Any] = {
-        "planner": FakePlanner(list(steps)),
-        "tools": FakeToolBox(FOUND),
-        "retriever": FakeRetriever([PASSAGE]),
-        "judge": FakeJudge(),
-        "guard": FakeGuard(),
-        "experts": [],
-        "cache": FakeCache(),
-        "examples": FakeExamples(),
-        "brief": lambda question, scope, passages, draft, history: Payload(
-            "s", question, tuple(passages), question, scope
-        ),
-        "small_model": "fake",
-    }
-    return Deps(**(given | changes))
+    return fake_deps(FOUND, *steps, **changes)
 
 
 async def run(given: Deps, thread: str = "t") -> Any:
@@ -169,3 +153,13 @@ def plain(value: Any) -> bool:
 async def test_latency_is_by_the_given_clock() -> None:
     times = iter([100.0, 102.5])
     assert (await run(deps(search(), POINT, clock=lambda: next(times)))).latency_s == 2.5
+
+
+@pytest.mark.parametrize("absent", [True, False])
+async def test_only_an_expert_that_finds_nothing_is_shown_with_what_was_searched(absent: bool) -> None:
+    class Uncited(FakeExpert):
+        async def ask(self, payload: Payload) -> ExpertAnswer:
+            return ExpertAnswer(text="x", expert="e", not_in_documents=absent)
+
+    answer = await run(deps(search(), Consult(reason="unsure"), experts=[Uncited()]))
+    assert [c.kind for c in answer.citations] == (["absence"] if absent else [])

@@ -264,3 +264,8 @@ def test_a_long_result_of_a_users_tool_is_no_finding() -> None:
     observation = box().run("weather", {"city": "x" * 90}, "q", Scope(), Evidence())
     assert observation.text
     assert not observation.findings
+
+
+def test_a_question_longer_than_a_query_still_finds_passages() -> None:
+    found = box().run("search", {"query": "revenue " * 200}, "q", Scope(), Evidence())
+    assert found.passages == (TABLE,)

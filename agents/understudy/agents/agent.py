@@ -96,14 +96,10 @@ class Agent:
             ModelFileError: the small model can't be loaded.
         """
         opened = Workspace.open(workspace)
-        held = ExitStack()
-        held.enter_context(opened.owned(wait_s))
-        try:
+        with ExitStack() as held:
+            held.enter_context(opened.owned(wait_s))
             agent = cls(opened, settings or Settings.load(opened.settings), principal, tools)
-        except BaseException:
-            held.close()
-            raise
-        agent._held = held
+            agent._held = held.pop_all()
         return agent
 
     def close(self) -> None:

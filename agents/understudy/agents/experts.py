@@ -79,6 +79,7 @@ class ChatExpert:
         return ExpertAnswer(
             text=reply.answer,
             citations=tuple(c for c in found if c is not None),
+            not_in_documents=reply.not_in_documents,
             expert=self.name,
             tokens=tokens,
             cost_usd=cost(tokens, self._settings),

@@ -73,16 +73,6 @@ def quote_of(finding: Finding, passages: Sequence[Passage]) -> str:
     return passage.text[max(0, finding.quote_start - passage.start) : max(0, finding.quote_end - passage.start)]
 
 
-def resolved(before: Evidence, observation: Observation) -> tuple[tuple[Passage, ...], tuple[Finding, ...]]:
-    """All passages after the observation, and its findings with passage indices into them."""
-    passages = before.passages + observation.passages
-    shift = len(before.passages) if observation.passages else 0
-    findings = tuple(
-        f if f.passage is None else f.model_copy(update={"passage": f.passage + shift}) for f in observation.findings
-    )
-    return passages, findings
-
-
 class Pointing:
     """For the starter: terse, and without the passages' full text."""
 
@@ -97,7 +87,8 @@ class Pointing:
 
     def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
         """Passage labels, then findings with what surrounds them, then the question again."""
-        passages, findings = resolved(before, observation)
+        after = before.extended(observation)
+        passages, findings = after.passages, after.findings[len(before.findings) :]
         first_passage, first_finding = len(before.passages) + 1, len(before.findings) + 1
         lines = [
             f"p{n} {percent(p.score)} {'table' if p.table else 'text'} {clipped(f'{p.title} · {p.location}', 80)}"
@@ -135,7 +126,7 @@ class Quoting:
 
     def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
         """Labelled passages with their text, findings, other text, then the question again."""
-        _, findings = resolved(before, observation)
+        findings = observation.findings
         parts = [
             f"[passage {n}] score {percent(p.score)} · {p.title} · {p.location}\n{p.context}\n{p.text}".replace(
                 "\n\n", "\n"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from understudy.agents.citing import locate
 from understudy.core.errors import ExpertUnavailableError, SettingsError
-from understudy.core.protocols import Payload
+from understudy.core.protocols import Payload, folded
 from understudy.core.settings import ExpertSettings
 from understudy.core.types import ExpertAnswer, ExpertTokens
 
@@ -35,6 +35,7 @@ class Recording(BaseModel):
     document: str | None = None
     text: str
     citations: list[RecordedQuote] = []
+    not_in_documents: bool = False
 
 
 class RecordedExpert:
@@ -73,6 +74,7 @@ class RecordedExpert:
         return ExpertAnswer(
             text=recording.text,
             citations=tuple(c for c in found if c is not None),
+            not_in_documents=recording.not_in_documents,
             expert=f"{self.name} (recorded)",
             tokens=tokens,
             cost_usd=cost(tokens, self._settings),
@@ -82,11 +84,6 @@ class RecordedExpert:
 def cost(tokens: ExpertTokens, settings: ExpertSettings) -> float:
     """Dollars for some tokens."""
     return (tokens.input * settings.input_usd_per_mtok + tokens.output * settings.output_usd_per_mtok) / 1e6
-
-
-def folded(question: str) -> str:
-    """A question up to case and white space."""
-    return " ".join(question.split()).casefold()
 
 
 def lines_of(path: Path) -> list[str]:

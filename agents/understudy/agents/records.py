@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import URL, Column, MetaData, String, Table, Text, create_engine, delete, event, func, insert, select
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from understudy.core.errors import WorkspaceError
-from understudy.core.protocols import CacheKey
+from understudy.core.protocols import CacheKey, folded
+from understudy.core.sqlite import open_sqlite
 from understudy.core.types import Answer, Example
 
 __all__ = ["Records", "role_of"]
@@ -49,8 +49,7 @@ class Records:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", set_pragmas)
+        self._engine = open_sqlite(path)
         with self._guard():
             metadata.create_all(self._engine)
 
@@ -114,16 +113,6 @@ class Records:
                 "cached_answers": db.execute(select(func.count()).select_from(cache)).scalar() or 0,
                 "examples": db.execute(select(func.count()).select_from(examples)).scalar() or 0,
             }
-
-
-def set_pragmas(connection: Any, _record: Any) -> None:
-    """Readable while it is written."""
-    connection.execute("PRAGMA journal_mode=WAL")
-
-
-def folded(question: str) -> str:
-    """A question up to case and white space."""
-    return " ".join(question.split()).casefold()
 
 
 def digest(key: CacheKey) -> str:

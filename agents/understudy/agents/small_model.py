@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import math
@@ -9,6 +10,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from langchain_core.tools import BaseTool
@@ -64,9 +66,9 @@ class SmallModel:
         self._steps: OrderedDict[str, list[int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The model's name and the head of its content hash, for provenance."""
+        """The model's name and the head of its content hash, for provenance; the file is read once for it."""
         with self.engine.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return f"{self.engine.metadata.get('general.name', self.engine.path.stem)}@{digest[:12]}"
@@ -81,7 +83,7 @@ class SmallModel:
         lines = [f"- {t.name}({', '.join(t.args)}): {t.description}" for t in self.tools]
         return self.profile.open(question, history, "\n".join(lines))
 
-    def observe(self, question: str, before: Evidence, after: Evidence, observation: Observation) -> Message:
+    def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
         """The message that shows a tool's result."""
         return self.profile.observe(question, before, observation)
 
@@ -159,8 +161,6 @@ class Utf8Stream:
     """Passes bytes on as text, holding back characters that aren't complete."""
 
     def __init__(self, emit: Callable[[str], None]) -> None:
-        import codecs
-
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._emit = emit
 

@@ -65,7 +65,7 @@ class FakePlanner:
             on_text(text)
         return Taken(step, text, SmallTokens(evaluated=10, generated=2), 0.001, -0.1, -0.2, 0.0, 0.0)
 
-    def observe(self, question: str, before: Evidence, after: Evidence, observation: Observation) -> Message:
+    def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
         """The observation's text."""
         return Message(role="user", content=observation.text or f"{len(observation.passages)} passages")
 

@@ -26,6 +26,7 @@ __all__ = [
     "Reader",
     "Retriever",
     "ToolBox",
+    "folded",
 ]
 
 Cancel = Callable[[], bool]
@@ -51,7 +52,7 @@ class Planner(Protocol):
         """One step under the grammar; `final` offers no tool. Raises `Stopped`, `QuestionError`."""
         ...
 
-    def observe(self, question: str, before: Evidence, after: Evidence, observation: Observation) -> Message:
+    def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
         """The message that shows a tool's result, its new passages and findings numbered on from `before`."""
         ...
 
@@ -151,6 +152,11 @@ class CacheKey:
     principal: str
     versions: str
     history: tuple[str, ...] = ()
+
+
+def folded(question: str) -> str:
+    """A question up to case and white space: what questions are compared by."""
+    return " ".join(question.split()).casefold()
 
 
 class AnswerCache(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -90,4 +90,3 @@ class Taken:
     removed_mass: float
     choice_entropy: float
     """Entropy in nats of the choice of the step's kind, after the mask."""
-    extra: dict[str, float] = field(default_factory=dict)

@@ -110,6 +110,20 @@ class Evidence(Data):
     answerable: float | None = None
     """The reader's probability that the passages of the latest search answer the question."""
 
+    def extended(self, observation: Observation, query: str | None = None) -> Evidence:
+        """The evidence with an observation added: passages and findings are numbered on from those before."""
+        shift = len(self.passages) if observation.passages else 0
+        moved = tuple(
+            f if f.passage is None else f.model_copy(update={"passage": f.passage + shift})
+            for f in observation.findings
+        )
+        return Evidence(
+            passages=self.passages + observation.passages,
+            findings=self.findings + moved,
+            searches=self.searches + ((query,) if query else ()),
+            answerable=observation.answerable if observation.answerable is not None else self.answerable,
+        )
+
 
 class Observation(Data):
     """What a tool brought: passages and findings for the evidence, and text for what is neither.
@@ -205,6 +219,8 @@ class ExpertAnswer(Data):
 
     text: str
     citations: tuple[Citation, ...] = ()
+    not_in_documents: bool = False
+    """The expert's own word that the passages don't hold the answer."""
     expert: str
     tokens: ExpertTokens = ExpertTokens()
     cost_usd: float = 0.0

@@ -100,7 +100,6 @@ async def plan(state: AskState, runtime: Run) -> AskState:
     return {
         "transcript": [m.model_dump() for m in transcript],
         "tokens": (SmallTokens(**state["tokens"]) + taken.tokens).model_dump(),
-        "llama_s": state["llama_s"] + taken.seconds,
         **decided(taken, state, evidence, final),
     }
 
@@ -155,8 +154,8 @@ async def act(state: AskState, runtime: Run) -> AskState:
     else:
         scope = Scope.model_validate(state["scope"])
         observation = await asyncio.to_thread(deps.tools.run, kind, arguments, state["question"], scope, before)
-    after = extended(before, observation, arguments.get("query") if kind == "search" and not repeated else None)
-    message = deps.planner.observe(state["question"], before, after, observation)
+    after = before.extended(observation, arguments.get("query") if kind == "search" and not repeated else None)
+    message = deps.planner.observe(state["question"], before, observation)
     shown: dict[str, Any] = {**arguments, "kind": kind, "seconds": round(pending["seconds"], 4)}
     if kind == "search":
         shown["passages"] = len(observation.passages)
@@ -170,20 +169,6 @@ async def act(state: AskState, runtime: Run) -> AskState:
         "repeats": state["repeats"] + repeated,
         "pending": None,
     }
-
-
-def extended(before: Evidence, observation: Observation, query: str | None) -> Evidence:
-    """The evidence with an observation added; its passages are numbered on from those before."""
-    shift = len(before.passages) if observation.passages else 0
-    moved = tuple(
-        f if f.passage is None else f.model_copy(update={"passage": f.passage + shift}) for f in observation.findings
-    )
-    return Evidence(
-        passages=before.passages + observation.passages,
-        findings=before.findings + moved,
-        searches=before.searches + ((query,) if query else ()),
-        answerable=observation.answerable if observation.answerable is not None else before.answerable,
-    )
 
 
 async def judge(state: AskState, runtime: Run) -> AskState:
@@ -215,7 +200,7 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     if not evidence.passages:
         arguments: dict[str, object] = {"query": state["question"]}
         found = await asyncio.to_thread(deps.tools.run, "search", arguments, state["question"], scope, evidence)
-        evidence = extended(evidence, found, state["question"])
+        evidence = evidence.extended(found, state["question"])
         update["evidence"] = evidence.model_dump(mode="json")
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     history = [t["question"] for t in state["turns"]]

@@ -64,7 +64,7 @@ def from_expert(expert: ExpertAnswer, state: AskState, small: SmallTokens, commo
         expert=expert.expert,
         cost_usd=expert.cost_usd,
         confidence=CITED_EXPERT if has_quote(expert.citations) else UNCITED_EXPERT,
-        citations=expert.citations or absence(evidence_of(state)),
+        citations=absence(evidence_of(state)) if expert.not_in_documents else expert.citations,
         tokens=Tokens(small=small, expert=expert.tokens),
         **common,
     )

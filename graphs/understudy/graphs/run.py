@@ -34,7 +34,6 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) 
         "calls": [],
         "records": [],
         "tokens": SmallTokens().model_dump(),
-        "llama_s": 0.0,
         "pending": None,
         "repeats": 0,
         "draft": None,

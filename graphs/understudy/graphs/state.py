@@ -51,7 +51,6 @@ class AskState(TypedDict, total=False):
     calls: list[str]
     records: list[dict[str, Any]]
     tokens: dict[str, int]
-    llama_s: float
     pending: dict[str, Any] | None
     repeats: int
     draft: dict[str, Any] | None

@@ -26,9 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     select,
@@ -37,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from understudy.core.errors import WorkspaceError
+from understudy.core.sqlite import open_sqlite
 from understudy.core.types import Document, Mark, Passage
 from understudy.core.workspace import Workspace
 
@@ -81,8 +80,7 @@ class DocumentStore:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._engine = create_engine(f"sqlite:///{workspace.documents}", connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", set_pragmas)
+        self._engine = open_sqlite(workspace.documents)
         with self._guard():
             metadata.create_all(self._engine)
             self._chroma: Any = self._open_index()
@@ -288,9 +286,3 @@ class DocumentStore:
                 part = pool[at : at + 256]
                 self._add_vectors(collection, [str(k) for k, _ in part], embed([p for _, p in part]))
         return True
-
-
-def set_pragmas(connection: Any, _record: Any) -> None:
-    """Durable and readable while it is written."""
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")

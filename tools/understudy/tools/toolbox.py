@@ -22,10 +22,14 @@ SHORT = 80
 """Longest result of a user's tool that becomes a finding, in characters."""
 
 
+LONGEST_QUERY = 400
+"""Characters of a query; more than the encoder reads."""
+
+
 class SearchArguments(BaseModel):
     """Arguments of the search."""
 
-    query: Annotated[str, Field(min_length=1, max_length=400)]
+    query: Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY)]
 
 
 def declared(name: str, description: str, arguments: type[BaseModel]) -> BaseTool:
@@ -88,7 +92,8 @@ class LocalToolBox:
     ) -> Observation:
         match name:
             case "search":
-                return self._search(SearchArguments.model_validate(arguments).query, question, scope)
+                whole = str(arguments.get("query") or "")  # the graph searches with whole questions, however long
+                return self._search(SearchArguments(query=whole[:LONGEST_QUERY]).query, question, scope)
             case "lookup":
                 asked = LookupArguments.model_validate(arguments)
                 return self._lookup(asked.row, asked.column, scope, evidence)

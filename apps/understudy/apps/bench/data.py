@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from understudy.core.errors import DocumentError
+from understudy.apps.folder import may_train, read_lines
 
-__all__ = ["Question", "measured", "read_lines", "sample", "squad_questions", "tatqa_questions"]
+__all__ = ["Question", "sample", "squad_questions", "tatqa_questions"]
 
 
 @dataclass(frozen=True)
@@ -28,27 +25,11 @@ class Question:
     """Of `tatqa`: span, multi-span, arithmetic or count."""
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a `.jsonl.gz` file. Raises `DocumentError`."""
-    if not path.is_file():
-        raise DocumentError(f"{path}: no such file; give the folder of the data sets by --data")
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines if line.strip()]
-    except (OSError, EOFError, ValueError) as error:
-        raise DocumentError(f"{path}: is no gzipped JSON lines ({error}); fetch it again") from error
-
-
-def measured(title: str) -> bool:
-    """Whether an article of `squad` dev is on the measured side, which nothing trains on: md5 begins with 0 to 3."""
-    return hashlib.md5(title.encode()).hexdigest()[0] in "0123"
-
-
 def squad_questions(data: Path) -> list[Question]:
     """The `squad` dev questions of measured articles, unanswerable ones too."""
     titles = {d["id"]: d["title"] for d in read_lines(data / "squad" / "documents.jsonl.gz")}
     records = read_lines(data / "squad" / "questions.dev.jsonl.gz")
-    return [question_of(r) for r in records if measured(titles[r["doc_ids"][0]])]
+    return [question_of(r) for r in records if not may_train(titles[r["doc_ids"][0]])]
 
 
 def tatqa_questions(data: Path) -> list[Question]:

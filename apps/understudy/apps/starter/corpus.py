@@ -6,13 +6,12 @@ of an md5 is 4 to f, `tatqa` dev, `finqa` train and dev. Everything else is for 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from understudy.apps.folder import may_train, read_lines
 
 
 @dataclass(frozen=True)
@@ -26,18 +25,6 @@ class Reading:
     end: int | None
     group: str
     """What must stay on one side of a split: the article or document."""
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a `.jsonl.gz` file."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
-
-
-def may_train(key: str) -> bool:
-    """Whether an md5-split key (a squad title, a medquad id) is on the training side."""
-    return hashlib.md5(key.encode()).hexdigest()[0] in "456789abcdef"
 
 
 def held_for_planner(group: str) -> bool:

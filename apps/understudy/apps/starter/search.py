@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from understudy.apps.starter.corpus import may_train, read_lines
+from understudy.apps.folder import may_train, read_lines
 from understudy.core.types import Evidence, Observation, Scope
 from understudy.core.workspace import Workspace
 from understudy.retrieval.embed import MiniLM

@@ -19,6 +19,7 @@ from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from understudy.apps.starter.batching import batches_of_like_length
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
 from understudy.apps.starter.search import training_search
 from understudy.apps.starter.transcripts import reading_transcripts, table_transcripts, transcript_text
@@ -68,19 +69,11 @@ def sequence(tokenizer: Tokenizer, messages: Sequence[Message]) -> Sequenced:
 
 def plan_batches(data: list[Sequenced], recipe: PlannerRecipe) -> list[list[Sequenced]]:
     """All batches in order: the first quarter goes from short to long. A batch holds transcripts of like length."""
-    rng = random.Random(recipe.seed)
-    plan: list[list[Sequenced]] = []
-    while len(plan) < recipe.steps:
-        order = data[:]
-        rng.shuffle(order)
-        epoch = []
-        for at in range(0, len(order), recipe.batch * 40):
-            pool = sorted(order[at : at + recipe.batch * 40], key=lambda s: len(s.ids))
-            epoch += [pool[i : i + recipe.batch] for i in range(0, len(pool), recipe.batch)]
-        rng.shuffle(epoch)
-        plan += epoch
-    early = sorted(plan[: recipe.steps // 4], key=lambda b: len(b[-1].ids))
-    return early + plan[recipe.steps // 4 : recipe.steps]
+    plan = batches_of_like_length(
+        data, lambda s: len(s.ids), batch=recipe.batch, pool=40, steps=recipe.steps, seed=recipe.seed
+    )
+    quarter = recipe.steps // 4
+    return sorted(plan[:quarter], key=lambda b: len(b[-1].ids)) + plan[quarter:]
 
 
 def tensors(batch: list[Sequenced]) -> tuple[Tensor, Tensor]:

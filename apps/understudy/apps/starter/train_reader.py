@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
+from understudy.apps.starter.batching import batches_of_like_length
 from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings, tatqa_readings
 from understudy.retrieval.onnx_models import packaged_weights
 from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder
@@ -87,22 +88,6 @@ def near_misses(readings: Sequence[Reading], share: float, rng: random.Random) -
         if others:
             misses.append(Reading(reading.question, reading.title, rng.choice(others), None, None, reading.group))
     return misses
-
-
-def batches(examples: list[Encoded], recipe: ReaderRecipe) -> list[list[Encoded]]:
-    """All batches of the run, in order: shuffled, then sorted by length in pools of 50 batches to save padding."""
-    rng = random.Random(recipe.seed)
-    plan: list[list[Encoded]] = []
-    while len(plan) < recipe.steps:
-        order = examples[:]
-        rng.shuffle(order)
-        epoch = []
-        for at in range(0, len(order), recipe.batch * 50):
-            pool = sorted(order[at : at + recipe.batch * 50], key=lambda e: len(e.ids))
-            epoch += [pool[i : i + recipe.batch] for i in range(0, len(pool), recipe.batch)]
-        rng.shuffle(epoch)
-        plan += epoch
-    return plan[: recipe.steps]
 
 
 def collate(batch: list[Encoded]) -> dict[str, Tensor]:
@@ -196,8 +181,11 @@ def train_reader(data: Path, out: Path, recipe: ReaderRecipe, *, log_every: int 
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
         first = saved["step"]
+    plan = batches_of_like_length(
+        examples, lambda e: len(e.ids), batch=recipe.batch, pool=50, steps=recipe.steps, seed=recipe.seed
+    )
     began, running = time.monotonic(), 0.0
-    for step, batch in enumerate(batches(examples, recipe)):
+    for step, batch in enumerate(plan):
         if step < first:
             continue
         with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -28,15 +28,6 @@ def step(kind: str, **arguments: object) -> Message:
     )
 
 
-def merged(before: Evidence, observation: Observation) -> Evidence:
-    """The evidence after an observation."""
-    shift = len(before.passages) if observation.passages else 0
-    moved = tuple(
-        f if f.passage is None else f.model_copy(update={"passage": f.passage + shift}) for f in observation.findings
-    )
-    return Evidence(passages=before.passages + observation.passages, findings=before.findings + moved)
-
-
 class Script:
     """A transcript under construction."""
 
@@ -53,7 +44,7 @@ class Script:
         """A step that runs a tool; gives the number of the first new finding."""
         first = len(self.evidence.findings) + 1
         self.messages += [message, POINTING.observe(self.question, self.evidence, observation)]
-        self.evidence = merged(self.evidence, observation)
+        self.evidence = self.evidence.extended(observation)
         return first
 
 
