@@ -161,7 +161,9 @@ def test_lookup(row: str, column: str, cell: str) -> None:
     assert cell in BODY[found.quote_start - 7 : found.quote_end - 7]
 
 
-@pytest.mark.parametrize(("row", "column"), [("revenue", "2019"), ("dividends", "2024"), ("revenue", "price")])
+@pytest.mark.parametrize(
+    ("row", "column"), [("revenue", "2019"), ("revenue", "June 30, 2021"), ("dividends", "2024"), ("revenue", "price")]
+)
 def test_lookup_refuses(row: str, column: str) -> None:
     with pytest.raises(ToolError, match="nearest are"):
         lookup(row, column, [TABLE])
