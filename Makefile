@@ -25,7 +25,8 @@ test: .venv/.ready ## all tests that need neither root nor real data
 	$(RUN)/pytest -m "not e2e"
 
 test-e2e: .venv/.ready ## tests that need root or Debian packages (none so far)
-	$(RUN)/pytest -m e2e; code=$$?; [ $$code -eq 5 ] && echo "no end-to-end test needs more than 'make test' so far" || exit $$code
+	@if ls tests/e2e/test_*.py >/dev/null 2>&1; then $(RUN)/pytest -m e2e; \
+	else echo "skipped: no test needs root or Debian packages so far"; fi
 
 check: .venv/.ready ## lint, format, types, import direction
 	$(RUN)/ruff check .
