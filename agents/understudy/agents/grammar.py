@@ -22,7 +22,7 @@ from understudy.core.types import Evidence, Finding
 
 __all__ = ["quote_chunks", "step_grammar"]
 
-CHUNK = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+\s*|\S\s*")
+CHUNK = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\s+|\S")
 LONGEST_RUN = 400
 """Characters of JSON in a quote or another run of words."""
 MARK, CLOSE = r'"\""', r'"\"}"'
@@ -41,7 +41,7 @@ def escaped(text: str) -> str:
 
 
 def quote_chunks(text: str) -> list[str]:
-    """Where a quote may begin and end: words with the white space after them; CJK and symbols one by one."""
+    """Where a quote may begin and end: words, white space, and CJK and symbols one by one."""
     return [escaped(chunk) for chunk in CHUNK.findall(text.strip())]
 
 
@@ -57,9 +57,9 @@ class Rules:
         return name
 
     def words(self, name: str, text: str) -> str:
-        """A terminal for a run of words of `text`."""
+        """A terminal for a run of words of `text`, without spaces at its ends."""
         chunks = json.dumps({"substring_chunks": quote_chunks(text)})
-        return self.add(name, f"%regex {chunks} & /(?s:.{{1,{LONGEST_RUN}}})/")
+        return self.add(name, f"%regex {chunks} & /[^ ]((?s:.{{0,{LONGEST_RUN - 2}}})[^ ])?/")
 
 
 def step_grammar(

@@ -1,0 +1,83 @@
+"""The grammar of a step: what it lets a model write, and what it doesn't."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.tools import tool
+from llguidance import LLMatcher
+
+from understudy.agents.grammar import step_grammar
+from understudy.agents.profiles import POINTING, QUOTING
+from understudy.agents.small_model import SmallModel, starter_path
+from understudy.core.types import Evidence, Passage
+
+TEXT = 'The warranty of model A-12 is 3 years; it can\'t be "extended".\nGarantie für Geräte: 24 Monate.'
+WORDS = st.lists(
+    st.text(st.characters(max_codepoint=0x2FF, exclude_categories=["C", "Z"]), min_size=1, max_size=8),
+    min_size=1, max_size=9,
+)  # fmt: skip
+
+
+@tool
+def lookup(row: str, column: str) -> str:
+    """A cell."""
+    return row + column
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[SmallModel]:
+    opened = SmallModel(starter_path(), [lookup])
+    yield opened
+    opened.close()
+
+
+def accepts(model: SmallModel, grammar: str, text: str) -> bool:
+    matcher = LLMatcher(model.engine.guide, grammar, log_level=0)
+    return bool(matcher.consume_tokens(model.engine.tokenize(text, control=False))) and bool(matcher.is_accepting())
+
+
+def quoting(model: SmallModel, quote: str, text: str = TEXT) -> bool:
+    passage = Passage(document="d", title="T", version="v", location="page 1", start=0, end=len(text), text=text)
+    grammar = step_grammar(QUOTING, [], Evidence(passages=(passage,)), [], final=True)
+    step = {"kind": "answer", "quotes": [{"passage": 1, "quote": quote}], "text": "Yes."}
+    return accepts(model, grammar, json.dumps(step, ensure_ascii=False, separators=(",", ":")))
+
+
+def labelled(model: SmallModel, row: str, question: str) -> bool:
+    grammar = step_grammar(POINTING, model.tools, Evidence(), [question], final=False)
+    step = {"kind": "lookup", "row": row, "column": "2019"}
+    return accepts(model, grammar, json.dumps(step, separators=(",", ":")))
+
+
+@pytest.mark.parametrize("quote", ["warranty of model", "3 years;", 'can\'t be "extended".\nGarantie', "24 Monate"])
+def test_a_quote_is_any_run_of_words(model: SmallModel, quote: str) -> None:
+    assert quoting(model, quote)
+
+
+@pytest.mark.parametrize("quote", ["warrant", "arranty of", "the warranty", "3 years it", " 3 years", "3 years; "])
+def test_a_quote_is_never_part_of_a_word_nor_another_wording_nor_has_spaces_at_its_ends(
+    model: SmallModel, quote: str
+) -> None:
+    assert not quoting(model, quote)
+
+
+def test_a_label_ends_before_the_space_that_follows_it_in_the_question(model: SmallModel) -> None:
+    question = "What was operating profit between 2018 and 2019?"
+    assert labelled(model, "operating profit", question)
+    assert not labelled(model, "operating profit ", question)
+
+
+@settings(max_examples=60, deadline=None)
+@given(words=WORDS, data=st.data())
+def test_every_run_of_words_can_be_quoted(model: SmallModel, words: list[str], data: st.DataObject) -> None:
+    text = " ".join(words)
+    place = [m.span() for m in re.finditer(r"\w+|[^\w\s]", text)]
+    first = data.draw(st.integers(0, len(place) - 1))
+    last = data.draw(st.integers(first, len(place) - 1))
+    assert quoting(model, text[place[first][0] : place[last][1]], text)
