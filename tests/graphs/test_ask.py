@@ -10,7 +10,7 @@ from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from understudy.core.errors import ExpertUnavailableError
+from understudy.core.errors import ExpertUnavailableError, WorkspaceError
 from understudy.core.fakes import (
     FakeCache,
     FakeExamples,
@@ -22,7 +22,7 @@ from understudy.core.fakes import (
     FakeToolBox,
 )
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
-from understudy.core.types import Answer, Finding, Observation, Passage, Scope
+from understudy.core.types import Answer, Example, Finding, Observation, Passage, Scope
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps
@@ -97,6 +97,16 @@ async def test_expert_then_cache() -> None:
     assert len(expert.asked) == 1
     changed = deps(SEARCH, POINT, retriever=FakeRetriever([PASSAGE], version="2"), **shared)
     assert (await run(changed, thread="third")).route == "expert"
+
+
+async def test_an_answer_that_was_paid_for_is_given_even_where_it_cant_be_kept() -> None:
+    class Full(FakeExamples):
+        def add(self, example: Example) -> str:
+            raise WorkspaceError("the disk is full")
+
+    answer = await run(deps(SEARCH, Consult(reason="unsure"), experts=[FakeExpert()], examples=Full()))
+    assert (answer.route, answer.text) == ("expert", "expert says")
+    assert "could not be kept: the disk is full" in answer.reason
 
 
 async def test_an_expert_gets_evidence_even_if_the_model_never_searched() -> None:

@@ -25,8 +25,11 @@ __all__ = ["quote_chunks", "step_grammar"]
 CHUNK = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\s+|\S")
 LONGEST_RUN = 400
 """Characters of JSON in a quote or another run of words."""
-MARK, CLOSE = r'"\""', r'"\"}"'
-"""A quotation mark, and one that ends a step, as Lark literals."""
+ANY, INK = r"([^\\]|\\.)", r"([^\\\s]|\\[\"\\\/u])"
+"""A character of JSON text, and one that isn't white space, as regular expressions."""
+MARK, SPACED_MARK, CLOSE = r'"\""', r'"\" "', r'"\"}"'
+"""A quotation mark, one with a space (so that the words after it are the tokens that they are in a sentence, which
+lets a very small model copy), and one that ends a step: as Lark literals."""
 FREE_STRING = r'/([^"\\\x00-\x1F\x7F]|\\["\\\/bfnrt]){%d,%d}/'
 
 
@@ -57,9 +60,9 @@ class Rules:
         return name
 
     def words(self, name: str, text: str) -> str:
-        """A terminal for a run of words of `text`, without spaces at its ends."""
+        """A terminal for a run of words of `text`, without white space at its ends."""
         chunks = json.dumps({"substring_chunks": quote_chunks(text)})
-        return self.add(name, f"%regex {chunks} & /[^ ]((?s:.{{0,{LONGEST_RUN - 2}}})[^ ])?/")
+        return self.add(name, f"%regex {chunks} & /{INK}((?s:{ANY}{{0,{LONGEST_RUN - 2}}}){INK})?/")
 
 
 def step_grammar(
@@ -152,5 +155,5 @@ def argument_rule(rules: Rules, name: str, spec: dict[str, Any]) -> str:
         if "pattern" in spec:
             pattern = str(spec["pattern"]).strip("^$").replace("/", r"\/")
             return f"{MARK} {rules.add(name.upper(), '/' + pattern + '/')} {MARK}"
-        return f"{MARK} THREAD {MARK}"
+        return f"{SPACED_MARK} THREAD {MARK}"
     return rules.add(name, "%json " + json.dumps(spec))

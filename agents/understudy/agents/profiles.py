@@ -1,8 +1,8 @@
 """How a transcript is written for a model: a profile says what a kind of model can do, and shows evidence accordingly.
 
 - **quoting**, for chat models of some hundred million parameters and more: whole passages, free text, verbatim quotes.
-- **pointing**, for models too small to write (the starter): only findings with the sentence around them. Such a model
-  takes words from the thread and points at findings; it never composes text.
+- **pointing**, for models too small to read (the starter): scores, and the values found. Such a model takes words
+  from the thread and points at findings; it never composes text.
 
 Passages and findings come first and the question last, each labelled before its text, ranks and scores included.
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from understudy.core.steps import AnswerStep, Point
-from understudy.core.types import Evidence, Finding, Message, Observation, Passage
+from understudy.core.types import Evidence, Finding, Message, Observation
 
 __all__ = ["POINTING", "PROFILES", "QUOTING", "Pointing", "Profile", "Quoting"]
 
@@ -65,16 +65,8 @@ def clipped(text: str, limit: int) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def quote_of(finding: Finding, passages: Sequence[Passage]) -> str:
-    """The words around a finding, as they stand in its passage."""
-    if finding.passage is None or finding.quote_start is None or finding.quote_end is None:
-        return ""
-    passage = passages[finding.passage]
-    return passage.text[max(0, finding.quote_start - passage.start) : max(0, finding.quote_end - passage.start)]
-
-
 class Pointing:
-    """For the starter: terse, and without the passages' full text."""
+    """For the starter, which reads nothing but this: kinds and scores of passages, and the values that were found."""
 
     name = "pointing"
     answer: type[AnswerStep] | type[Point] = Point
@@ -86,27 +78,22 @@ class Pointing:
         return [Message(role="user", content="\n".join([*earlier, f"Question: {question}"]))]
 
     def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
-        """Passage labels, then findings with what surrounds them, then the question again."""
-        after = before.extended(observation)
-        passages, findings = after.passages, after.findings[len(before.findings) :]
-        first_passage, first_finding = len(before.passages) + 1, len(before.findings) + 1
-        lines = [
-            f"p{n} {percent(p.score)} {'table' if p.table else 'text'} {clipped(f'{p.title} · {p.location}', 80)}"
-            for n, p in enumerate(observation.passages, first_passage)
-        ]
-        lines += [self.finding(n, f, passages) for n, f in enumerate(findings, first_finding)]
-        if observation.answerable is not None:
+        """What a search found (passages by kind and score, the two best spans) or a tool's value; then the question."""
+        searched = observation.answerable is not None
+        shown = [f"{'table' if p.table else 'text'} {percent(p.score)}" for p in observation.passages if searched]
+        lines = ["passages " + ", ".join(shown)] if shown else []
+        numbered = list(enumerate(observation.findings, len(before.findings) + 1))
+        spans = sorted((n for n in numbered if n[1].origin == "reader"), key=lambda n: -n[1].score)[:2]
+        lines += [self.finding(n, f) for n, f in [*spans, *(n for n in numbered if n[1].origin != "reader")]]
+        if searched:
             lines.append(f"answerable {percent(observation.answerable)}")
-        if observation.error or not (passages or findings):
-            lines.append(f"error {clipped(observation.text, 80)}")
+        if observation.error or not (observation.passages or observation.findings):
+            lines.append(f"{'error' if observation.error or searched else 'result'} {clipped(observation.text, 40)}")
         return Message(role="user", content="\n".join([*lines, f"Question: {question}"]))
 
-    def finding(self, number: int, finding: Finding, passages: Sequence[Passage]) -> str:
-        """One line: label, score, where from, the value, and its surroundings."""
-        where = finding.origin if finding.passage is None else f"p{finding.passage + 1}"
-        line = f'f{number} {percent(finding.score)} {where} "{clipped(finding.text, 60)}"'
-        around = clipped(quote_of(finding, passages), 90)
-        return f"{line} in {around}" if around else line
+    def finding(self, number: int, finding: Finding) -> str:
+        """One line: label, score, where from, the value."""
+        return f"f{number} {percent(finding.score)} {finding.origin} {clipped(finding.text, 48)}"
 
 
 class Quoting:

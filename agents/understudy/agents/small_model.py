@@ -27,7 +27,9 @@ from understudy.core.types import Evidence, Message, Observation
 
 __all__ = ["SmallModel", "starter_path"]
 
-CONTENT = re.compile(r'"(?:quote|text|query|row|column|expression)":"((?:[^"\\]|\\.)*)"|"findings":\[([\d,]*)\]')
+CONTENT = re.compile(
+    r'"(?:quote|text|query|row|column|expression)":"((?:[^"\\]|\\.)*)"|"kind":"(answer)","findings":\[([\d,]*)\]'
+)
 REMEMBERED_STEPS = 512
 
 
@@ -107,19 +109,22 @@ class SmallModel:
             text = b"".join(self.engine.piece(t.id) for t in generated.tokens).decode("utf-8")
             self.remember(text, [t.id for t in generated.tokens])
             content = self.content_tokens(text, generated.tokens)
-        return taken(parse_step(text), text, generated, content)
+        return taken(parse_step(text, spaced=not self.profile.writes), text, generated, content)
 
     def render(self, transcript: Sequence[Message]) -> list[int]:
         """Token ids of a transcript up to the next step: control tokens only from the template's pieces."""
         messages = list(transcript)
         pieces, ids = self.pieces, []
-        head = pieces.head
+        head, system_end = pieces.head, ""
+        if messages[0].role == "system":
+            if pieces.system is None:
+                first = Message(role="user", content=f"{messages[0].content}\n\n{messages[1].content}")
+                messages[:2] = [first]
+            else:
+                head, system_end = pieces.system
         bos = self.engine.special_text("bos")
         if self.engine.adds_bos and not head.startswith(bos):
             head = bos + head
-        if messages[0].role == "system" and pieces.system_end is None:
-            first = Message(role="user", content=f"{messages[0].content}\n\n{messages[1].content}")
-            messages[:2] = [first]
         ids += self.engine.tokenize(head, control=True)
         for at, message in enumerate(messages):
             if message.role == "assistant":
@@ -127,7 +132,7 @@ class SmallModel:
                 after = pieces.step_end
             else:
                 ids += self.engine.tokenize(message.content, control=False)
-                after = pieces.user_end if message.role == "user" else pieces.system_end or ""
+                after = pieces.user_end if message.role == "user" else system_end
             if at + 1 < len(messages) or message.role == "user":
                 ids += self.engine.tokenize(after, control=True)
         return ids
@@ -140,12 +145,15 @@ class SmallModel:
             self._steps.popitem(last=False)
 
     def content_tokens(self, text: str, tokens: Sequence[Token]) -> list[Token]:
-        """The tokens of what a step says (quotes, text, queries, findings), without braces and keys."""
+        """The tokens of what a step says (quotes, text, queries), without braces and keys.
+
+        Of an answer that only points, the choice to answer counts as well: most of its doubt lies there.
+        """
         raw = text.encode()
         spans = []
         for match in CONTENT.finditer(text):
-            start, end = match.span(1) if match.group(1) is not None else match.span(2)
-            spans.append((len(text[:start].encode()), len(text[:end].encode())))
+            for start, end in (match.span(n) for n in (1, 2, 3) if match.group(n) is not None):
+                spans.append((len(text[:start].encode()), len(text[:end].encode())))
         kept, at = [], 0
         for token in tokens:
             end = at + len(self.engine.piece(token.id))
@@ -177,8 +185,8 @@ def thread_words(transcript: Sequence[Message]) -> list[str]:
     return [line.partition(": ")[2] or line for line in first.content.split("\n")]
 
 
-def parse_step(text: str) -> Step:
-    """The step that a string of the grammar stands for."""
+def parse_step(text: str, *, spaced: bool = False) -> Step:
+    """The step that a string of the grammar stands for; `spaced` when it has words of the thread behind a space."""
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
@@ -191,7 +199,10 @@ def parse_step(text: str) -> Step:
         case "decline":
             return Decline(**data)
         case kind:
-            return ToolStep(kind=kind, arguments={k: v for k, v in data.items() if k != "kind"})
+            arguments = {k: v for k, v in data.items() if k != "kind"}
+            if spaced:
+                arguments = {k: v.removeprefix(" ") if isinstance(v, str) else v for k, v in arguments.items()}
+            return ToolStep(kind=kind, arguments=arguments)
 
 
 def taken(step: Step, text: str, generated: Generated, content: Sequence[Token]) -> Taken:

@@ -20,12 +20,12 @@ MARKS = ("\ue000S\ue000", "\ue000U\ue000", "\ue000A\ue000", "\ue000V\ue000")
 
 @dataclass(frozen=True)
 class Pieces:
-    """What stands between the contents of messages. `system_end` is `None` where a template knows no system role."""
+    """What stands between the contents of messages."""
 
     head: str
-    """Before the first content."""
-    system_end: str | None
-    """From the system's content to the user's."""
+    """Before the first content, when it is a user's."""
+    system: tuple[str, str] | None
+    """Before the system's content, and from there to the user's; `None` where a template knows no system role."""
     user_end: str
     """From a user's content to the step to be generated, thinking switched off."""
     step_end: str
@@ -62,7 +62,7 @@ def split_template(template: str, *, bos: str, eos: str, where: str) -> Pieces:
     if MARKS[0] not in with_system:
         return Pieces(head, None, user_end, step_end)
     system_head, _, rest = with_system.partition(MARKS[0])
-    return Pieces(system_head, rest.partition(MARKS[1])[0], user_end, step_end)
+    return Pieces(head, (system_head, rest.partition(MARKS[1])[0]), user_end, step_end)
 
 
 def raise_template_error(message: str) -> None:

@@ -20,7 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from understudy.core.errors import EgressRefused, ExpertError
+from understudy.core.errors import EgressRefused, ExpertError, WorkspaceError
 from understudy.core.protocols import CacheKey
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import (
@@ -217,7 +217,10 @@ async def consult(state: AskState, runtime: Run) -> AskState:
 
 
 async def learn(state: AskState, runtime: Run) -> AskState:
-    """Keep what the expert taught: an example to train on later, and the answer for the next time."""
+    """Keep what the expert taught: an example to train on later, and the answer for the next time.
+
+    What was paid for is answered with even where it can't be kept.
+    """
     deps = runtime.context
     example = Example(
         question=state["question"],
@@ -237,7 +240,10 @@ async def learn(state: AskState, runtime: Run) -> AskState:
         deps.examples.add(example)
         deps.cache.remember(cache_key(state), answer)
 
-    await asyncio.to_thread(store)
+    try:
+        await asyncio.to_thread(store)
+    except WorkspaceError as error:
+        return {"reason": f"{state['reason']}; the answer could not be kept: {error}"}
     return {}
 
 

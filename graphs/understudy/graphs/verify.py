@@ -16,8 +16,11 @@ NUMBER = re.compile(r"\d[\d,.]*\d|\d")
 def draft_of(taken: Taken, question: str, evidence: Evidence) -> Draft:
     """The draft that an answer step stands for, with what verification found wrong."""
     step = taken.step
+    support = 1.0
     if isinstance(step, Point):
         text, citations, problems = pointed(step, evidence)
+        spans = [f for f in chosen(step, evidence) if f.origin == "reader"]
+        support = min((f.score for f in spans), default=1.0)
     elif isinstance(step, AnswerStep):
         text, citations, problems = quoted(step, question, evidence)
     else:
@@ -28,20 +31,26 @@ def draft_of(taken: Taken, question: str, evidence: Evidence) -> Draft:
         mean_logprob=taken.mean_logprob,
         min_logprob=taken.min_logprob,
         removed_mass=taken.removed_mass,
+        support=support,
         problems=tuple(problems),
     )
 
 
+def chosen(step: Point, evidence: Evidence) -> list[Finding]:
+    """The findings that a step points at, each once."""
+    return [evidence.findings[n - 1] for n in dict.fromkeys(step.findings) if 1 <= n <= len(evidence.findings)]
+
+
 def pointed(step: Point, evidence: Evidence) -> tuple[str, list[Citation], list[str]]:
     """An answer made of findings; a calculated one cites what it was calculated from."""
-    chosen = [evidence.findings[n - 1] for n in dict.fromkeys(step.findings) if 1 <= n <= len(evidence.findings)]
-    if not chosen:
+    findings = chosen(step, evidence)
+    if not findings:
         return "", [], ["it points at no finding"]
-    citations = [c for f in chosen for c in cited(f, evidence)]
-    problems = [f"the support of {f.text!r} is not in its passage" for f in chosen if misplaced(f, evidence)]
-    if not citations and not problems and any(f.origin != "tool" for f in chosen):
-        problems = [f"nothing in the documents supports {chosen[0].text!r}"]
-    return "; ".join(f.text for f in chosen), list(dict.fromkeys(citations)), problems
+    citations = [c for f in findings for c in cited(f, evidence)]
+    problems = [f"the support of {f.text!r} is not in its passage" for f in findings if misplaced(f, evidence)]
+    if not citations and not problems and any(f.origin != "tool" for f in findings):
+        problems = [f"nothing in the documents supports {findings[0].text!r}"]
+    return "; ".join(f.text for f in findings), list(dict.fromkeys(citations)), problems
 
 
 def cited(finding: Finding, evidence: Evidence) -> Iterable[Citation]:

@@ -18,13 +18,18 @@ from understudy.retrieval.onnx_models import packaged_weights
 LORA_TARGETS = ("query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense")
 
 
-def load_encoder(folder: Path | None = None) -> BertModel:
-    """The packaged encoder, in evaluation mode, without its pooler (which neither use needs)."""
+def load_encoder(folder: Path | None = None, *, attention: str = "eager") -> BertModel:
+    """The packaged encoder, in evaluation mode, without its pooler (which neither use needs).
+
+    Args:
+        folder: other weights than the packaged ones.
+        attention: `eager` exports to ONNX; `sdpa` trains faster.
+    """
     # That the pooler is left out is meant, and no news to who asks a question.
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     encoder = BertModel.from_pretrained(
-        folder or packaged_weights(), add_pooling_layer=False, attn_implementation="eager"
+        folder or packaged_weights(), add_pooling_layer=False, attn_implementation=attention
     )
     return cast(BertModel, encoder.eval())
 

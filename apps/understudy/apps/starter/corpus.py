@@ -7,11 +7,15 @@ of an md5 is 4 to f, `tatqa` dev, `finqa` train and dev. Everything else is for 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.apps.folder import may_train, read_lines
+
+FIRST_CELL = re.compile(r"^\| ([^|\n]+) \|", re.MULTILINE)
+WORDED = re.compile(r"(?=.*[A-Za-z]{3})[^\"\\{}?]{3,60}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,17 @@ def tatqa_readings(data: Path) -> Iterator[Reading]:
         passage, start = window
         length = evidence[0]["end"] - evidence[0]["start"]
         yield Reading(record["question"], document["title"], passage, start, start + length, document["id"])
+
+
+def row_labels(data: Path) -> list[str]:
+    """Labels of rows in the tables of `tatqa` dev and `finqa` train and dev, as generated tables use them."""
+    labels: dict[str, None] = {}
+    for name, splits in (("tatqa", ("dev",)), ("finqa", ("train", "dev"))):
+        asked = {i for s in splits for r in read_lines(data / name / f"questions.{s}.jsonl.gz") for i in r["doc_ids"]}
+        for document in read_lines(data / name / "documents.jsonl.gz"):
+            if document["id"] in asked:
+                labels |= dict.fromkeys(first.strip(" :") for first in FIRST_CELL.findall(document["text"]))
+    return [label for label in labels if WORDED.fullmatch(label)]
 
 
 def passage_around(text: str, start: int, end: int, *, limit: int = 900) -> tuple[str, int] | None:

@@ -1,8 +1,7 @@
 """The planner's tokenizer and network, and their export to a quantized GGUF.
 
 The architecture is Qwen3, so that real Qwen3 models go through the same code. The tokenizer is byte-level BPE under
-Qwen2's splitting rule, but no merge joins a space to a letter: a word is the same tokens inside a sentence and after a
-quotation mark, which is what lets so small a model copy.
+Qwen2's splitting rule.
 """
 
 from __future__ import annotations
@@ -31,10 +30,9 @@ CHAT_TEMPLATE = (
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     """Byte-level BPE of `vocabulary` entries, special tokens first."""
     tokenizer = Tokenizer(models.BPE())
-    spaces_apart = pre_tokenizers.Split(" ", "isolated")
     split = pre_tokenizers.Split(Regex(SPLIT), "isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, spaces_apart, to_bytes])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,

@@ -1,7 +1,7 @@
 """Train the planner from scratch: tokenizer, curriculum from short to long transcripts, export, quantization.
 
-Run by `understudy starter train planner --data DIR --out DIR`. Loss on the steps alone. Deterministic from the seed;
-a killed run resumes from its last checkpoint.
+Run by `understudy starter train planner --data DIR --out DIR`. Loss on the steps, and on the question where it is
+repeated. Deterministic from the seed; a killed run resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 import random
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -20,14 +20,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from understudy.apps.starter.batching import batches_of_like_length
+from understudy.apps.starter.checkpoint import load_checkpoint, progress, save_checkpoint
+from understudy.apps.starter.corpus import row_labels
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
 from understudy.apps.starter.search import training_search
 from understudy.apps.starter.transcripts import reading_transcripts, table_transcripts, transcript_text
 from understudy.core.types import Message
 
 console = Console(stderr=True)
-LONGEST = 640
-"""Tokens of the longest transcript trained on."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,20 @@ class PlannerRecipe:
     vocabulary: int = 4096
     width: int = 256
     layers: int = 4
-    tables: int = 14000
-    readings: int = 1600
-    steps: int = 1500
+    tables: int = 22000
+    readings: int = 2000
+    """At most; `squad` has about 800 in the articles kept from the reader."""
+    repeat_readings: int = 3
+    longest: int = 640
+    """Tokens of the longest transcript trained on."""
+    steps: int = 3000
     batch: int = 16
     learning_rate: float = 1.5e-3
 
 
 @dataclass(frozen=True)
 class Sequenced:
-    """A transcript as token ids; `mask` is true on the tokens of steps."""
+    """A transcript as token ids; `mask` is true on what is learned: steps, and the question wherever it is repeated."""
 
     ids: list[int]
     mask: list[bool]
@@ -61,9 +65,14 @@ def sequence(tokenizer: Tokenizer, messages: Sequence[Message]) -> Sequenced:
     mask: list[bool] = []
     for message in messages:
         head = [start, *tokenizer.encode(message.role + "\n").ids]
-        body = [*tokenizer.encode(message.content).ids, end]
+        encoded = tokenizer.encode(message.content)
+        body = [*encoded.ids, end]
+        # Repeating the question is the same skill as copying its words into a step, and every transcript shows it.
+        repeated = message.content.find("\nQuestion: ") + 1 if ids else 0
+        learned = 0 if message.role == "assistant" else repeated or len(message.content)
         ids += head + body + newline
-        mask += [False] * len(head) + [message.role == "assistant"] * len(body) + [False] * len(newline)
+        mask += [False] * len(head) + [a >= learned for a, _ in encoded.offsets] + [message.role == "assistant"]
+        mask += [False] * len(newline)
     return Sequenced(ids, mask)
 
 
@@ -89,20 +98,16 @@ def tensors(batch: list[Sequenced]) -> tuple[Tensor, Tensor]:
 
 
 def make_data(data: Path, out: Path, recipe: PlannerRecipe) -> list[list[Message]]:
-    """All transcripts, shuffled; written once to `out/transcripts.jsonl`."""
-    path = out / "transcripts.jsonl"
-    if not path.exists():
-        rng = random.Random(recipe.seed)
-        search, texts = training_search(data, out)
-        made = list(table_transcripts(recipe.tables, texts, rng))
-        for transcript in reading_transcripts(data, search, recipe.readings, rng):
-            made += [transcript] * 3
-        rng.shuffle(made)
-        lines = (json.dumps([m.model_dump() for m in t], ensure_ascii=False) for t in made)
-        path.with_suffix(".tmp").write_text("\n".join(lines), encoding="utf-8")
-        path.with_suffix(".tmp").replace(path)
-    with path.open(encoding="utf-8") as lines_in:
-        return [[Message(**m) for m in json.loads(line)] for line in lines_in]
+    """All transcripts, shuffled; written to `out/transcripts.jsonl` for people to read."""
+    rng = random.Random(recipe.seed)
+    search, texts = training_search(data, out)
+    made = list(table_transcripts(recipe.tables, texts, row_labels(data), rng))
+    for transcript in reading_transcripts(data, search, recipe.readings, rng):
+        made += [transcript] * recipe.repeat_readings
+    rng.shuffle(made)
+    lines = (json.dumps([m.model_dump() for m in t], ensure_ascii=False) for t in made)
+    (out / "transcripts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return made
 
 
 def train_planner(data: Path, out: Path, recipe: PlannerRecipe) -> None:
@@ -110,12 +115,9 @@ def train_planner(data: Path, out: Path, recipe: PlannerRecipe) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     transcripts = make_data(data, out, recipe)
-    tokenizer_file = out / "tokenizer.json"
-    if not tokenizer_file.exists():
-        train_tokenizer((transcript_text(t) for t in transcripts), recipe.vocabulary).save(str(tokenizer_file))
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer = train_tokenizer((transcript_text(t) for t in transcripts), recipe.vocabulary)
     sequences = [sequence(tokenizer, t) for t in transcripts]
-    sequences = [s for s in sequences if len(s.ids) <= LONGEST]
+    sequences = [s for s in sequences if len(s.ids) <= recipe.longest]
     console.print(f"{len(sequences)} transcripts, {sum(len(s.ids) for s in sequences) // len(sequences)} tokens each")
     model = build_network(tokenizer.get_vocab_size(), width=recipe.width, layers=recipe.layers).train()
     fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt")
@@ -129,53 +131,32 @@ def fit(model: nn.Module, plan: list[list[Sequenced]], recipe: PlannerRecipe, ch
     """Optimise, with a checkpoint every 200 steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, recipe.steps))
-    first = 0
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.last_epoch = saved["step"]
-        first = saved["step"]
-    began, running = time.monotonic(), 0.0
-    for done, batch in enumerate(plan[first:], first + 1):
+    stateful: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
+
+    def take(batch: list[Sequenced]) -> float:
         ids, labels = tensors(batch)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = model.model(ids).last_hidden_state[:, :-1]  # type: ignore[operator]
-            targets = labels[:, 1:]
-            wanted = targets >= 0
-            logits = model.lm_head(hidden[wanted])  # type: ignore[operator]
-        loss = nn.functional.cross_entropy(logits.float(), targets[wanted])
+        hidden = model.model(ids).last_hidden_state[:, :-1]  # type: ignore[operator]
+        targets = labels[:, 1:]
+        wanted = targets >= 0
+        loss = nn.functional.cross_entropy(model.lm_head(hidden[wanted]), targets[wanted])  # type: ignore[operator]
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        running += loss.item()
-        if done % 25 == 0:
-            left = (time.monotonic() - began) / (done - first) * (recipe.steps - done) / 60
-            console.print(f"step {done}/{recipe.steps} loss {running / 25:.4f} left {left:.1f} min")
-            running = 0.0
+        return loss.item()
+
+    saved = load_checkpoint(checkpoint, asdict(recipe))
+    if saved is not None:
+        for name, part in stateful.items():
+            part.load_state_dict(saved[name])
+    for done in progress(plan, saved["step"] if saved else 0, recipe.steps, take, every=25):
         if done % 200 == 0:
-            save(checkpoint, model, optimizer, done)
+            state = {name: part.state_dict() for name, part in stateful.items()}
+            save_checkpoint(checkpoint, asdict(recipe), {**state, "step": done})
 
 
 def learning_rate_share(step: int, steps: int) -> float:
-    """Warm-up over a twelfth of the run, then a cosine to zero; a function of the step, so that a run can resume."""
+    """Warm-up over a twelfth of the run, then a cosine to zero."""
     warm = max(1, steps // 12)
     return (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
-
-
-def save(
-    path: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-) -> None:
-    """Write a checkpoint atomically."""
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-    }
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)

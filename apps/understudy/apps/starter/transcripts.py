@@ -1,13 +1,14 @@
 """Whole transcripts for the planner, in exactly the agent's format: the profile renders them.
 
 Table questions come with generated tables and simulated reader spans; reading questions come from the training data
-through the real search tool, and their last step is labelled by whether the reader's spans hold the answer.
+through the real search tool, and their last step is labelled by whether the reader's best span is the answer.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -22,18 +23,19 @@ Search = Callable[[str], Observation]
 
 
 def step(kind: str, **arguments: object) -> Message:
-    """A step as the grammar writes it."""
+    """A step as the grammar writes it: words of the thread stand behind a space."""
+    spaced = {k: f" {v}" if k in ("query", "row", "column") else v for k, v in arguments.items()}
     return Message(
-        role="assistant", content=json.dumps({"kind": kind, **arguments}, ensure_ascii=False, separators=(",", ":"))
+        role="assistant", content=json.dumps({"kind": kind, **spaced}, ensure_ascii=False, separators=(",", ":"))
     )
 
 
 class Script:
     """A transcript under construction."""
 
-    def __init__(self, question: str, earlier: str | None = None) -> None:
+    def __init__(self, question: str, earlier: Sequence[str] = ()) -> None:
         self.question = question
-        self.messages = POINTING.open(question, [(earlier, "")] if earlier else [], "")
+        self.messages = POINTING.open(question, [(asked, "") for asked in earlier], "")
         self.evidence = Evidence()
 
     def take(self, message: Message) -> None:
@@ -51,139 +53,121 @@ class Script:
 def table_passage(table: Table, rng: random.Random) -> Passage:
     """A table as the retriever would return it."""
     header, body = table.markdown()
-    score = rng.uniform(0.35, 0.9)
-    place = rng.choice((f"page {rng.randint(1, 90)}", "sheet Data", "Results > Figures"))
     return Passage(
-        document="d",
-        title=f"{table.title} {rng.randint(2000, 2025)}",
-        version="v",
-        location=place,
-        start=0,
-        end=len(body),
-        text=body,
-        context=header,
-        table=True,
-        score=score,
-    )
+        document="d", title="Report", version="v", location="page 1", start=0, end=len(body), text=body,
+        context=header, table=True, score=rng.uniform(0.3, 0.95),
+    )  # fmt: skip
 
 
-def simulated_search(table: Table, question: TableQuestion, rng: random.Random, texts: Sequence[str]) -> Observation:
-    """The table among other passages, with spans as an unsure reader finds them; sometimes the table is missing."""
+def simulated_search(table: Table, rng: random.Random, texts: Sequence[str]) -> Observation:
+    """The table among other passages, with spans as an unsure reader finds them."""
     passages = [table_passage(table, rng)]
-    for text in rng.sample(list(texts), rng.randint(1, 4)):
+    for text in rng.sample(list(texts), rng.randint(0, 4)):
         passages.append(
             Passage(
-                document="o",
-                title=" ".join(text.split()[:3]),
-                version="v",
-                location=f"page {rng.randint(1, 60)}",
-                start=0,
-                end=len(text),
-                text=text,
-                score=rng.uniform(0.1, 0.75),
-                table=False,
+                document="o", title="Other", version="v", location="page 2", start=0, end=len(text), text=text,
+                score=rng.uniform(0.1, 0.8), table=rng.random() < 0.4,
             )
-        )
-    rng.shuffle(passages)
-    passages.sort(key=lambda p: -p.score if rng.random() < 0.8 else 0)
+        )  # fmt: skip
+    passages.sort(key=lambda p: -(p.score or 0.0))
     findings = [simulated_span(i, p, rng) for i, p in enumerate(passages) if rng.random() < 0.8][:4]
+    findings.sort(key=lambda f: -f.score)
     return Observation(passages=tuple(passages), findings=tuple(findings), answerable=rng.random())
 
 
 def simulated_span(index: int, passage: Passage, rng: random.Random) -> Finding:
     """Some cell or words of a passage, with a score that says little."""
-    lines = [line for line in passage.text.split("\n") if line.strip()]
-    line = rng.choice(lines)
-    start = passage.text.index(line)
-    words = line.split(" | ") if passage.table else line.split()
+    line = rng.choice([line for line in passage.text.split("\n") if line.strip()])
+    words = line.strip("| ").split(" | ") if "|" in line else line.split()
     at = rng.randrange(len(words))
-    value = words[at].strip("| ") if passage.table else " ".join(words[at : at + rng.randint(1, 4)])
-    return Finding(
-        text=value or "—",
-        score=rng.random() ** 2,
-        origin="reader",
-        passage=index,
-        start=start,
-        end=start + len(value),
-        quote_start=start,
-        quote_end=start + len(line),
-    )
+    value = words[at] if "|" in line else " ".join(words[at : at + rng.randint(1, 4)])
+    return Finding(text=value or "0", score=rng.random() ** 2, origin="reader", passage=index)
 
 
-def found_cell(table: Table, row: str, column: str, evidence: Evidence, rng: random.Random) -> Observation:
-    """What the look-up tool returns for a cell of a table in the evidence."""
-    index = next(i for i, p in enumerate(evidence.passages) if p.table)
+def some_words(texts: Sequence[str], rng: random.Random) -> str:
+    """One to four words from anywhere: a label that can only be copied, not known."""
+    words = re.findall(r"[\w-]+", rng.choice(texts)) or ["item"]
+    at = rng.randrange(len(words))
+    return " ".join(words[at : at + rng.randint(1, 4)])
+
+
+def found_cell(table: Table, row: str, column: str, rng: random.Random) -> Observation:
+    """What the look-up tool returns for a cell."""
     r = next(i for i, label in enumerate(table.rows) if label.lower() == row.lower())
     value = table.cells[r][table.columns.index(column)]
-    line = evidence.passages[index].text.split("\n")[r]
-    start = evidence.passages[index].text.index(line)
-    finding = Finding(
-        text=value,
-        score=rng.uniform(0.7, 1.0),
-        origin="table",
-        passage=index,
-        start=start,
-        end=start + len(value),
-        quote_start=start,
-        quote_end=start + len(line),
-    )
-    return Observation(findings=(finding,))
+    return Observation(findings=(Finding(text=value, score=rng.uniform(0.5, 1.0), origin="table"),))
 
 
-def table_transcripts(count: int, texts: Sequence[str], rng: random.Random) -> Iterator[list[Message]]:
-    """Look-ups, arithmetic and follow-ups over generated tables; a failed look-up ends in a consultation."""
+def asked_before(question: TableQuestion, other: str, rng: random.Random) -> list[str]:
+    """The earlier questions of a thread: what a follow-up follows, and sometimes one that has nothing to do with it."""
+    unrelated = [other] if rng.random() < 0.35 else []
+    return [*unrelated, question.earlier] if question.earlier else unrelated
+
+
+def table_transcripts(
+    count: int, texts: Sequence[str], labels: Sequence[str], rng: random.Random
+) -> Iterator[list[Message]]:
+    """Look-ups, arithmetic and follow-ups over generated tables; what fails or goes beyond that is consulted on."""
+    other = "What is the notice period?"
     for _ in range(count):
-        table = make_table(rng)
+        table = make_table(rng, labels if rng.random() < 0.6 else [some_words(texts, rng) for _ in range(8)])
         question = ask(table, rng)
-        script = Script(question.question, question.earlier)
+        script = Script(question.question, asked_before(question, other, rng))
         query = f"{question.earlier} {question.question}" if question.earlier else question.question
-        script.use(step("search", query=query), simulated_search(table, question, rng, texts))
-        fails = rng.random() < 0.1
+        script.use(step("search", query=query), simulated_search(table, rng, texts))
+        fails_at = rng.randrange(20)
         numbers = []
-        for row, column in question.lookups:
-            action = step("lookup", row=row, column=column)
-            if fails:
-                script.use(action, Observation(text=f"no row like {row!r} in these tables", error=True))
+        for at, (row, column) in enumerate(question.lookups):
+            found = found_cell(table, row, column, rng)
+            if at == fails_at:
+                found = Observation(text=f"no cell at row {row!r}, column {column!r}", error=True)
+            numbers.append(script.use(step("lookup", row=row, column=column), found))
+            if found.error:
                 break
-            numbers.append(script.use(action, found_cell(table, row, column, script.evidence, rng)))
-        finish(script, question, numbers, fails, rng)
+        finish(script, question, numbers, fails_at < len(question.lookups), rng)
+        other = question.question
         yield script.messages
 
 
 def finish(script: Script, question: TableQuestion, numbers: list[int], failed: bool, rng: random.Random) -> None:
-    """Consult after a failure; otherwise calculate if needed, and answer."""
-    if failed:
+    """Consult after a failure or where no program applies; otherwise calculate if needed, and answer."""
+    if not question.lookups:
+        script.take(step("consult", reason="needs_reasoning"))
+    elif failed:
         script.take(step("consult", reason="needs_arithmetic" if question.expression else "incomplete_evidence"))
-        return
-    if question.expression is None:
+    elif question.expression is None:
         script.take(step("answer", findings=[numbers[0]]))
-        return
-    expression = question.expression.format(*(f"f{n}" for n in numbers))
-    value = f"{rng.uniform(-500, 5000):.2f}"
-    result = Finding(text=value, score=0.9, origin="calculator", inputs=tuple(n - 1 for n in numbers))
-    last = script.use(step("calculate", expression=expression), Observation(findings=(result,)))
-    script.take(step("answer", findings=[last]))
+    else:
+        expression = question.expression.format(*(f"f{n}" for n in numbers))
+        result = Finding(text=f"{rng.uniform(-500, 5000):.2f}", score=rng.uniform(0.5, 1.0), origin="calculator")
+        last = script.use(step("calculate", expression=expression), Observation(findings=(result,)))
+        script.take(step("answer", findings=[last]))
 
 
 def reading_transcripts(data: Path, search: Search, limit: int, rng: random.Random) -> Iterator[list[Message]]:
-    """Questions of articles the reader never saw, through the real search; the label is what would have been right."""
+    """Questions of articles the reader never saw, through the real search; the label is what would have been right.
+
+    A passage in four passes for a table: that there is one must not be what decides.
+    """
     readings = [r for r in squad_readings(data) if held_for_planner(r.group)]
     rng.shuffle(readings)
     for reading in readings[:limit]:
         gold = None if reading.start is None else reading.passage[reading.start : reading.end]
-        script = Script(reading.question)
-        script.use(step("search", query=reading.question), search(reading.question))
+        script = Script(reading.question, [rng.choice(readings).question] if rng.random() < 0.25 else [])
+        found = search(reading.question)
+        passages = tuple(p.model_copy(update={"table": rng.random() < 0.25}) for p in found.passages)
+        script.use(step("search", query=reading.question), found.model_copy(update={"passages": passages}))
         script.take(label(gold, script.evidence))
         yield script.messages
 
 
 def label(gold: str | None, evidence: Evidence) -> Message:
-    """Point at the finding that holds the answer; consult when none does; decline when there is no answer."""
+    """Point at the reader's best span if it is right; consult when it isn't; decline when there is no answer."""
     if gold is None:
         return step("decline", reason="not_in_documents")
-    for number, finding in enumerate(evidence.findings, 1):
-        if overlap(finding.text, gold) >= 0.6:
-            return step("answer", findings=[number])
+    best = max(range(len(evidence.findings)), key=lambda i: evidence.findings[i].score, default=None)
+    if best is not None and overlap(evidence.findings[best].text, gold) >= 0.6:
+        return step("answer", findings=[best + 1])
     return step("consult", reason="unsure")
 
 
@@ -195,5 +179,5 @@ def overlap(a: str, b: str) -> float:
 
 
 def transcript_text(messages: Sequence[Message]) -> str:
-    """A transcript under the chat template, as text (for the tokenizer's training)."""
+    """What a transcript says, as text (for the tokenizer's training)."""
     return "\n".join(m.content for m in messages)

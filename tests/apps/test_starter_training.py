@@ -1,0 +1,83 @@
+"""Training of the starter: a killed run ends with the weights of one that wasn't; what is exported loads."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from understudy.agents.small_model import SmallModel
+from understudy.apps.starter.checkpoint import load_checkpoint, save_checkpoint
+from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
+from understudy.apps.starter.train_planner import PlannerRecipe, Sequenced, fit, sequence
+from understudy.apps.starter.transcripts import table_transcripts, transcript_text
+from understudy.core.steps import Consult, Decline
+from understudy.core.types import Evidence
+
+RECIPE = PlannerRecipe(steps=240, batch=2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small are slower on two threads, and much slower beside another process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def plan() -> list[list[Sequenced]]:
+    rng = random.Random(1)
+    ids = [[rng.randrange(64) for _ in range(8)] for _ in range(RECIPE.steps)]
+    return [[Sequenced(i, [True] * 8)] for i in ids]
+
+
+def weights(checkpoint: Path, batches: list[list[Sequenced]]) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    model = build_network(64, width=128, layers=1)
+    fit(model, batches, RECIPE, checkpoint)
+    return model.state_dict()
+
+
+def test_a_killed_run_that_goes_on_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
+    unbroken = weights(tmp_path / "a.pt", plan())
+    weights(tmp_path / "b.pt", plan()[:210])  # stops after the checkpoint at 200
+    resumed = weights(tmp_path / "b.pt", plan())
+    assert all(torch.allclose(unbroken[name], resumed[name], atol=1e-6) for name in unbroken)
+    from_scratch = weights(tmp_path / "c.pt", plan()[200:])
+    assert not all(torch.allclose(unbroken[name], from_scratch[name], atol=1e-4) for name in unbroken)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "planner.checkpoint.pt"
+    save_checkpoint(path, {"steps": 5}, {"step": 3})
+    assert load_checkpoint(path, {"steps": 5}) == {"step": 3}
+    assert load_checkpoint(path, {"steps": 6}) is None
+    assert "another recipe" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "none.pt", {}) is None
+
+
+def test_a_trained_tokenizer_and_network_load_in_llama_cpp_and_read_what_they_were_trained_on(tmp_path: Path) -> None:
+    texts = ["The works make pumps.", "Employees take leave.", "Ask the office.", "Nothing."]
+    transcripts = list(table_transcripts(30, texts, (), random.Random(2)))
+    tokenizer = train_tokenizer((transcript_text(t) for t in transcripts), 512)
+    write_gguf(
+        build_network(tokenizer.get_vocab_size(), width=128, layers=1).eval(), tokenizer, tmp_path / "f.gguf",
+        profile="pointing", name="tiny",
+    )  # fmt: skip
+    quantize(tmp_path / "f.gguf", tmp_path / "q.gguf")
+    model = SmallModel(tmp_path / "q.gguf")
+    try:
+        for transcript in transcripts[:8]:
+            seen = sequence(tokenizer, transcript).ids
+            for at in (n for n, m in enumerate(transcript) if m.role == "assistant"):
+                shown = model.render(transcript[:at])
+                assert shown == seen[: len(shown)]  # trained on the very ids that it is run with
+        first = model.next_step(transcripts[0][:1], Evidence())
+        assert isinstance(first.step, (Consult, Decline))  # no tools, no evidence: nothing else is left
+    finally:
+        model.close()
