@@ -130,3 +130,17 @@ def test_absence_cites_three_documents_with_empty_spans() -> None:
     assert [(c.document, c.start, c.end, c.quote, c.kind) for c in found] == [
         (f"d{n}", 2 * n, 2 * n, "", "absence") for n in range(3)
     ]
+
+
+def test_what_a_span_is_worth_to_the_reader_goes_with_the_draft() -> None:
+    spans = (
+        Finding(
+            text="2,059", score=0.3, origin="reader", passage=0, start=114, end=119, quote_start=100, quote_end=120
+        ),
+        Finding(text="12.50", score=0.6, origin="table", passage=1, start=911, end=916, quote_start=900, quote_end=921),
+    )
+    found = STAFF.model_copy(update={"findings": spans})
+    assert draft_of(taken(Point(findings=[1])), "q", found).support == 0.3
+    assert draft_of(taken(Point(findings=[2])), "q", found).support == 1.0
+    assert draft_of(taken(Point(findings=[2, 1])), "q", found).support == 0.3
+    assert draft_of(answer("Staff rose", (1, "Staff rose")), "q", found).support == 1.0
