@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 from rich.console import Console
 
 from understudy.apps.demo import run_demo
+
+
+def test_a_kept_workspace_shows_the_same_again(tmp_path: Path) -> None:
+    first, second = (run_demo(Console(file=io.StringIO()), keep=tmp_path / "kept") for _ in range(2))
+    assert [o.answer.text for o in first] == [o.answer.text for o in second]
 
 
 def test_the_demo() -> None:

@@ -99,6 +99,16 @@ async def test_expert_then_cache() -> None:
     assert (await run(changed, thread="third")).route == "expert"
 
 
+async def test_a_draft_without_any_confidence_is_no_answer_even_where_nobody_else_can_be_asked() -> None:
+    sure, unsure, hopeless = (FakeJudge(accept=False, confidence=c) for c in (0.6, 0.2, 0.01))
+    assert [(await run(deps(SEARCH, POINT, judge=j), thread=str(n))).route for n, j in enumerate((sure, unsure))] == [
+        "local", "local",
+    ]  # fmt: skip
+    answer = await run(deps(SEARCH, POINT, judge=hopeless))
+    assert answer.route == "declined"
+    assert "412.6" not in answer.text
+
+
 async def test_an_answer_that_was_paid_for_is_given_even_where_it_cant_be_kept() -> None:
     class Full(FakeExamples):
         def add(self, example: Example) -> str:

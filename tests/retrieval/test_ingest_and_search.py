@@ -73,6 +73,21 @@ def test_unchanged_changed_and_vanished_files(bench: Bench) -> None:
     assert all("fourteen" not in p.text for p in bench.search("cats fourteen hours"))
 
 
+def test_a_second_folder_does_not_overwrite_the_first_s_documents(bench: Bench, tmp_path: Path) -> None:
+    bench.ingest()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "cats.md").write_text("Dogs bark.")
+    report = ingest(bench.store, bench.encoder, [other])
+    assert counts(report) == (0, 0, 0, 0)
+    ((source, why),) = report.failed
+    assert source == str(other / "cats.md")
+    assert why == f"its id 'cats.md' was taken by {bench.files / 'cats.md'}"
+    assert "Dogs" not in bench.search("How long do cats sleep?")[0].text
+    (bench.files / "cats.md").unlink()  # moved: what is there now replaces it
+    assert counts(ingest(bench.store, bench.encoder, [other])) == (0, 1, 0, 0)
+
+
 def test_the_lexical_index_follows_every_change(bench: Bench) -> None:
     retriever = HybridRetriever(bench.workspace, bench.store, bench.encoder)
 

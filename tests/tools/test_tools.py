@@ -133,7 +133,17 @@ def test_calculate_never_breaks(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("(12.3)", "-12.3"), ("$ (1,200)", "-1200"), ("−5%", "-5"), ("about 12 (est.)", "12")]
+    ("text", "number"),
+    [
+        ("(12.3)", "-12.3"),
+        ("$ (1,200)", "-1200"),
+        ("−5%", "-5"),
+        ("about 12 (est.)", "12"),
+        ("1.204,50", "1204.50"),
+        ("€ 12.345.678", "12345678"),
+        ("1.204", "1.204"),
+        ("1,204.50", "1204.50"),
+    ],
 )
 def test_number_in(text: str, number: str) -> None:
     assert str(number_in(text)) == number
@@ -162,7 +172,15 @@ def test_lookup(row: str, column: str, cell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "column"), [("revenue", "2019"), ("revenue", "June 30, 2021"), ("dividends", "2024"), ("revenue", "price")]
+    ("row", "column"),
+    [
+        ("revenue", "2019"),
+        ("revenue", "June 30, 2021"),
+        ("dividends", "2024"),
+        ("revenue", "price"),
+        ("gross income", "2024"),
+        ("net costs", "2023"),
+    ],
 )
 def test_lookup_refuses(row: str, column: str) -> None:
     with pytest.raises(ToolError, match="nearest are"):

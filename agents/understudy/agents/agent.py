@@ -64,7 +64,9 @@ class Agent:
         self.reader = SpanReader(threads=settings.small_model.threads)
         self.records = Records(workspace.records)
         self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
-        self.model = SmallModel(model_path(settings.small_model.path), self.toolbox.tools, settings.small_model)
+        self.model = SmallModel(
+            model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
+        )
         self.experts = build_experts(settings, workspace.root)
         self._loop = Loop()
         self._threads = self._loop.run(checkpointer(workspace.threads))
@@ -299,10 +301,10 @@ async def checkpointer(path: Path) -> AsyncSqliteSaver:
     return AsyncSqliteSaver(await aiosqlite.connect(path))
 
 
-def model_path(name: str) -> Path:
-    """The file that `small_model.path` means. Raises `ModelFileError`."""
+def model_path(name: str, root: Path) -> Path:
+    """The file that `small_model.path` means, seen from the workspace. Raises `ModelFileError`."""
     if name == "starter":
         return starter_path()
     if name.startswith("hf:"):
         raise ModelFileError(f"{name}: downloading models comes with a later version; give the path of a .gguf file")
-    return Path(name).expanduser()
+    return root / Path(name).expanduser()

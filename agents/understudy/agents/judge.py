@@ -17,8 +17,8 @@ class ThresholdJudge:
     Args:
         min_mean_logprob: natural logarithm, per token; `deferral.min_mean_logprob` in the settings.
 
-    The confidence it gives is the geometric mean token probability times the reader's probability of the span that was
-    pointed at: a ranking, not yet a calibrated probability.
+    The confidence it gives is the geometric mean token probability times the score of the finding that was pointed
+    at: a ranking, not yet a calibrated probability.
     """
 
     def __init__(self, min_mean_logprob: float) -> None:

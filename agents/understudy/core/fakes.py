@@ -106,10 +106,12 @@ class FakeJudge:
     """Always decides the same."""
 
     accept: bool = True
+    confidence: float | None = None
 
     def judge(self, draft: Draft, evidence: Evidence, signals: Mapping[str, float]) -> Judgement:
         """The decision."""
-        return Judgement(self.accept, 0.8 if self.accept else 0.2, "scripted")
+        usual = 0.8 if self.accept else 0.2
+        return Judgement(self.accept, usual if self.confidence is None else self.confidence, "scripted")
 
 
 @dataclass

@@ -211,7 +211,8 @@ class Draft(Data):
     removed_mass: float
     """Share of probability that the grammar took away, averaged over sampled tokens."""
     support: float = 1.0
-    """The reader's own probability of the spans that were pointed at; 1 where none was."""
+    """Least score of the findings that were pointed at (the reader's probability of a span, how well a cell's labels
+    match what was asked); 1 where none was."""
     problems: tuple[str, ...] = ()
     """What verification found: a number that stands in no quote and no result, a quote not in its passage."""
 

@@ -72,8 +72,11 @@ def tell(console: Console, agent: Agent) -> list[Outcome]:
     console.rule("Questions")
     questions: list[dict[str, Any]] = json.loads((SAMPLES / "questions.json").read_text(encoding="utf-8"))
     outcomes = []
+    threads: dict[str, str] = {}  # new ones in every run: a kept workspace remembers the last run's
     for asked in questions:
-        answer = agent.ask(asked["question"], thread=asked.get("thread"))
+        answer = agent.ask(asked["question"], thread=threads.get(asked.get("thread", "")))
+        if "thread" in asked:
+            threads[asked["thread"]] = answer.thread
         outcome = Outcome(asked["kind"], asked["expected"], answer)
         mark = "[green]as expected[/]" if outcome.right else f"[red]expected {asked['expected'] or 'no answer'}[/]"
         console.print(answer_panel(answer, title=f"{asked['kind']} · {asked['question']}"))

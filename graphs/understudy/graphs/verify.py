@@ -19,8 +19,7 @@ def draft_of(taken: Taken, question: str, evidence: Evidence) -> Draft:
     support = 1.0
     if isinstance(step, Point):
         text, citations, problems = pointed(step, evidence)
-        spans = [f for f in chosen(step, evidence) if f.origin == "reader"]
-        support = min((f.score for f in spans), default=1.0)
+        support = min((f.score for f in chosen(step, evidence)), default=1.0)
     elif isinstance(step, AnswerStep):
         text, citations, problems = quoted(step, question, evidence)
     else:

@@ -81,18 +81,20 @@ def ingest(
     files = files_under(paths)
     store.ensure(collection, sensitivity)
     store.repair(collection, lambda pieces: encoder.embed_documents([body(p) for p in pieces]))
-    held = {i: v for i, v, _ in store.entries(collection)}
+    held = {i: (v, source) for i, v, source in store.entries(collection)}
     report = IngestReport()
     writer = Writer(store, encoder, collection, report, on_progress)
     writer.total = sum(count(path) for path, _ in files) if on_progress is not None else 0
     seen: dict[str, str] = {}
     for document, source in documents_of(files, report):
-        if document.id in seen:
-            report.failed.append((source, f"its id {document.id!r} was taken by {seen[document.id]}"))
+        version, before = held.get(document.id, ("", source))
+        taken = seen.get(document.id) or (before if before != source and Path(before).exists() else None)
+        if taken is not None:
+            report.failed.append((source, f"its id {document.id!r} was taken by {taken}"))
             writer.step()
             continue
         seen[document.id] = source
-        if held.get(document.id) == document.version:
+        if version == document.version:
             report.unchanged += 1
             writer.step()
             continue

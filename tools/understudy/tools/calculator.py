@@ -15,7 +15,9 @@ from understudy.core.types import Finding, Observation
 __all__ = ["CalculateArguments", "calculate", "number_in"]
 
 TOKEN = re.compile(r"\s*(?:(f\d{1,3})|(\d[\d,]*(?:\.\d+)?|\.\d+)|([-+*/()%])|[$€£])")
-NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
+GROUPED = r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}"
+"""Numbers that can only be meant as in most of Europe: points between thousands, a comma before decimals."""
+NUMBER = re.compile(rf"{GROUPED}|\d[\d,]*(?:\.\d+)?|\.\d+")
 
 
 class CalculateArguments(BaseModel):
@@ -55,11 +57,14 @@ def shown(value: Decimal) -> str:
 
 
 def number_in(text: str) -> Decimal:
-    """The number that a finding states: "(12.3)" is negative, "12%" is 12. Raises `ToolError`."""
+    """The number that a finding states: "(12.3)" is negative, "12%" is 12, "1.204,50" is 1204.5. Raises `ToolError`."""
     match = NUMBER.search(text)
     if match is None:
         raise ToolError(f"there is no number in {text!r}")
-    value = Decimal(match[0].replace(",", ""))
+    digits = match[0]
+    if re.fullmatch(GROUPED, digits):
+        digits = digits.replace(".", "").replace(",", ".")
+    value = Decimal(digits.replace(",", ""))
     before = text[: match.start()].rstrip("$€£ ")
     bracketed = before.endswith("(") and ")" in text[match.end() :]
     return -value if bracketed or before.endswith(("-", "−", "–")) else value

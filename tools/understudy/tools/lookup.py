@@ -16,8 +16,8 @@ __all__ = ["LookupArguments", "lookup"]
 
 WORD = re.compile(r"[^\W_]+")
 RULE = re.compile(r"[|\s:-]+")
-GOOD_ENOUGH = 0.45
-"""Least product of row and column match at which a cell is taken."""
+GOOD_ENOUGH = 0.6
+"""Least product of row and column match at which a cell is taken: one word of two in common is another row."""
 
 
 class LookupArguments(BaseModel):
