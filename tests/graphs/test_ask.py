@@ -107,6 +107,8 @@ async def test_a_draft_without_any_confidence_is_no_answer_even_where_nobody_els
     answer = await run(deps(SEARCH, POINT, judge=hopeless))
     assert answer.route == "declined"
     assert "412.6" not in answer.text
+    lenient = FakeJudge(accept=True, confidence=0.01)  # whoever sets a threshold that low wants the answer
+    assert (await run(deps(SEARCH, POINT, judge=lenient), thread="u")).text == "412.6 million"
 
 
 async def test_an_answer_that_was_paid_for_is_given_even_where_it_cant_be_kept() -> None:

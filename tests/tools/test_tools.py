@@ -190,6 +190,18 @@ def test_lookup_refuses(row: str, column: str) -> None:
 
 
 @pytest.mark.data
+def test_a_row_that_shares_one_word_of_two_is_another_row() -> None:
+    text = "| Cafe income | 260 |\n| Staff costs | 702 |"
+    passage = Passage(
+        document="d", title="T", version="v", location="", start=0, end=len(text), text=text,
+        context="|  | 2023 |\n| --- | --- |", table=True,
+    )  # fmt: skip
+    assert lookup("Cafe income", "2023", [passage]).findings[0].text == "260"
+    for row in ("Shop income", "Marketing costs"):
+        with pytest.raises(ToolError, match="no cell at row"):
+            lookup(row, "2023", [passage])
+
+
 def test_lookup_finds_the_cells_of_real_tables(real_data: Path) -> None:
     found = asked = 0
     with gzip.open(real_data / "tatqa" / "documents.jsonl.gz", "rt", encoding="utf-8") as lines:

@@ -13,7 +13,7 @@ __all__ = ["answered"]
 CITED_EXPERT, UNCITED_EXPERT = 0.9, 0.6
 """Confidence shown for an expert's answer, with and without a citation that was found in its passage."""
 LEAST_CONFIDENCE = 0.1
-"""A draft below it is no answer, even where nobody else can be asked."""
+"""A draft that was deferred below it is no answer, even where nobody else can be asked."""
 NOT_FOUND = "I could not find an answer to this in the documents."
 
 
@@ -32,7 +32,8 @@ def answered(state: AskState, now: float) -> Answer:
     if state["expert"] is not None:
         return from_expert(ExpertAnswer.model_validate(state["expert"]), state, small, common)
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
-    answers = draft is not None and not draft.problems and state["confidence"] >= LEAST_CONFIDENCE
+    sure = state["outcome"] == "accept" or state["confidence"] >= LEAST_CONFIDENCE
+    answers = draft is not None and not draft.problems and sure
     return Answer(
         text=draft.text if draft is not None and answers else NOT_FOUND,
         route="local" if answers else "declined",

@@ -41,7 +41,7 @@ class ReaderRecipe:
     batch: int = 16
     learning_rate: float = 6e-4
     dropout: float = 0.1
-    """Of hidden states alone: on attention weights it costs as much as the rest of the step."""
+    """Of hidden states alone: on attention weights it slows a step too much."""
     max_tokens: int = 288
     negatives: float = 0.3
     """Near-miss negatives, as a share of the answerable readings."""
