@@ -16,7 +16,8 @@ from understudy.agents.grammar import step_grammar
 from understudy.agents.profiles import POINTING, QUOTING
 from understudy.agents.small_model import SmallModel, parse_step, starter_path
 from understudy.core.steps import ToolStep
-from understudy.core.types import Evidence, Passage
+from understudy.core.types import Evidence, Passage, Scope
+from understudy.tools.toolbox import LocalToolBox
 
 TEXT = 'The warranty of model A-12 is 3 years; it can\'t be "extended".\nGarantie für Geräte: 24 Monate.'
 WORDS = st.lists(
@@ -36,6 +37,13 @@ def model() -> Iterator[SmallModel]:
     opened = SmallModel(starter_path(), [lookup])
     yield opened
     opened.close()
+
+
+class NoRetriever:
+    """Here the tools are only declared."""
+
+    def search(self, query: str, scope: Scope, limit: int = 5) -> list[Passage]:
+        raise AssertionError("not called")
 
 
 def accepts(model: SmallModel, grammar: str, text: str) -> bool:
@@ -93,3 +101,17 @@ def test_a_very_small_model_s_words_stand_behind_a_space_as_in_a_sentence(model:
     step = parse_step(text, spaced=True)
     assert step == ToolStep(kind="lookup", arguments={"row": "operating profit", "column": "2019"})
     assert parse_step(text) == ToolStep(kind="lookup", arguments={"row": " operating profit", "column": " 2019"})
+
+
+def searching(model: SmallModel, query: str, thread: list[str]) -> bool:
+    box = LocalToolBox(NoRetriever(), None, lambda collection, documents: [])
+    grammar = step_grammar(POINTING, box.tools, Evidence(), thread, final=False)
+    return accepts(model, grammar, json.dumps({"kind": "search", "query": query}, separators=(",", ":")))
+
+
+def test_a_search_asks_a_whole_question_of_the_thread_or_an_earlier_one_before_it(model: SmallModel) -> None:
+    thread = ["Who made it?", 'What is the "list price" of model A-12?', "And in  2019?"]
+    for query in (thread[0], "And in 2019?", f"{thread[0]} And in 2019?"):
+        assert searching(model, f" {query}", thread), query
+    for query in ("And in", "made it?", f"And in 2019? {thread[0]}", ""):
+        assert not searching(model, f" {query}", thread), query

@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from understudy.apps.bench.metrics import (
+    auroc,
+    contains_answer,
     exact_match,
     interval,
     normalised,
@@ -105,3 +107,44 @@ def test_interval_covers_the_mean_and_is_seeded() -> None:
     assert found["low"] == pytest.approx(0.504, abs=0.02)
     assert found["high"] == pytest.approx(0.696, abs=0.02)
     assert interval([], 7)["n"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "held"),
+    [
+        ("It was founded in (1974).", ["in 1974"], True),
+        ("Part 19745", ["1974"], False),
+        ("the red fox", ["blue fox", "Red Fox"], True),
+        ("anything", ["the", ""], False),
+        ("anything", [], False),
+    ],
+)
+def test_an_answer_is_contained_word_by_word(text: str, gold: list[str], held: bool) -> None:
+    assert contains_answer(text, gold) is held
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "area"),
+    [
+        ([0.9, 0.4], [0.5, 0.1], 0.75),  # three of four pairs are in order
+        ([0.5, 0.2], [0.5, 0.2], 0.5),  # one in order, two ties, one out of order
+        ([1.0], [0.0, 0.0], 1.0),
+        ([0.0], [0.0], 0.5),
+        ([0.1], [0.9], 0.0),
+    ],
+)
+def test_auroc_counts_ties_half(positive: list[float], negative: list[float], area: float) -> None:
+    found = auroc(positive, negative, 17, resamples=50)
+    assert found is not None
+    assert found["value"] == area
+    assert found["n"] == len(positive) + len(negative)
+
+
+def test_auroc_has_an_interval_and_needs_both_sides() -> None:
+    positive, negative = [i / 20 + 0.3 for i in range(20)], [i / 20 for i in range(20)]
+    found = auroc(positive, negative, 17, resamples=400)
+    assert found is not None
+    assert 0.5 < found["low"] < found["value"] < found["high"] < 1.0
+    assert found == auroc(positive, negative, 17, resamples=400)
+    assert auroc([], negative, 17) is None
+    assert auroc(positive, [], 17) is None

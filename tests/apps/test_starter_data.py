@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from llguidance import LLMatcher
 
 from understudy.agents.grammar import step_grammar
-from understudy.agents.profiles import POINTING
+from understudy.agents.profiles import POINTING, percent
 from understudy.agents.small_model import SmallModel, starter_path, thread_words
+from understudy.apps.bench.data import squad_questions
+from understudy.apps.folder import may_train, read_lines
+from understudy.apps.starter.cloze import cloze_readings
+from understudy.apps.starter.corpus import Reading, asked_about, normalised_text, training_documents
+from understudy.apps.starter.script import Script, step
 from understudy.apps.starter.tables import ask, make_table
-from understudy.apps.starter.transcripts import label, table_passage, table_transcripts
+from understudy.apps.starter.transcripts import table_passage, table_transcripts
+from understudy.apps.starter.variation import changed_questions, cropped, near_misses
 from understudy.core.types import Evidence, Finding, Message, Observation, Passage, Scope
 from understudy.tools.lookup import lookup
 from understudy.tools.toolbox import LocalToolBox
@@ -72,22 +79,120 @@ def test_the_look_up_tool_finds_the_cells_that_a_question_is_labelled_with() -> 
     for _ in range(200):
         table = make_table(rng, LABELS)
         passage = table_passage(table, rng)
-        for row, column in ask(table, rng).lookups:
-            found = lookup(row, column, [passage]).findings[0].text
+        question = ask(table, rng)
+        for row, column in question.lookups:
+            found = lookup(row, column, [passage], question.question).findings[0].text
             r = next(i for i, label_ in enumerate(table.rows) if label_.lower() == row.lower())
             asked += 1
             right += found == table.cells[r][table.columns.index(column)]
     assert right / asked > 0.97
 
 
-def reader_found(*texts: str) -> Evidence:
-    scores = [0.4, 0.9, 0.2]
-    findings = tuple(Finding(text=t, score=s, origin="reader") for t, s in zip(texts, scores, strict=False))
-    return Evidence().extended(Observation(findings=findings))
+def ended(score: float | None, *, passages: bool = True) -> str:
+    """The last step of a question whose best span of two has a score."""
+    script = Script("When?")
+    shown = (
+        (Passage(document="d", title="T", version="v", location="", start=0, end=3, text="May"),) if passages else ()
+    )
+    found = () if score is None else (
+        Finding(text="June", score=score / 2, origin="reader"), Finding(text="May", score=score, origin="reader")
+    )  # fmt: skip
+    script.use(step("search", query="When?"), Observation(passages=shown, findings=found, answerable=0.5))
+    script.read_or_consult("unsure")
+    return script.messages[-1].content
 
 
-def test_a_reading_question_is_labelled_by_whether_the_reader_s_best_span_is_right() -> None:
-    assert label("12 May 2019", reader_found("in June", "12 May 2019")).content == '{"kind":"answer","findings":[2]}'
-    assert "consult" in label("12 May 2019", reader_found("12 May 2019", "in June")).content
-    assert "consult" in label("12 May 2019", Evidence()).content
-    assert "decline" in label(None, reader_found("in June", "12 May 2019")).content
+def test_a_text_question_is_answered_by_the_best_span_if_its_score_allows_it() -> None:
+    assert ended(0.10) == '{"kind":"answer","findings":[2]}'
+    assert ended(0.99) == '{"kind":"answer","findings":[2]}'
+    assert "consult" in ended(0.09)
+    assert "consult" in ended(None)
+    assert "decline" in ended(None, passages=False)
+
+
+def test_what_the_label_says_is_what_the_transcript_shows() -> None:
+    """A score is compared as it is printed, so that the rule can be learned from the transcript."""
+    for hundredths in range(80, 120):
+        content = ended(hundredths / 1000)
+        assert ("answer" in content) == (percent(hundredths / 1000) >= "10")
+
+
+def test_a_comparison_takes_its_label_and_its_superlative_from_the_question() -> None:
+    rng, seen = random.Random(8), 0
+    for _ in range(400):
+        question = ask(make_table(rng, LABELS), rng)
+        if question.compared is not None:
+            seen += 1
+            assert all(part in question.question for part in question.compared)
+    assert seen > 10
+
+
+TEXT = (
+    "The bridge was built by Ada Lovell in 1907 near the harbour of Port Anselm. It has 3,400 rivets and two lanes for "
+    "carriages. In May 1931 the council of Port Anselm closed it to horses, because the wooden deck had become unsafe."
+)
+
+
+def test_clozes_ask_for_a_span_of_their_passage_or_for_one_that_was_taken_out() -> None:
+    made = list(cloze_readings([("g", "Bridge", TEXT)] * 40, random.Random(3), each=3, missing=0.4))
+    assert len(made) > 60
+    for reading in made:
+        if reading.start is None or reading.end is None:
+            assert len(reading.passage) < len(TEXT)
+        else:
+            answer = reading.passage[reading.start : reading.end]
+            assert answer.strip() == answer != ""
+            assert reading.passage == TEXT
+    answers = {r.passage[r.start : r.end] for r in made if r.start is not None}
+    assert {"1907", "Ada Lovell"} <= answers
+    assert any(r.start is None for r in made)
+
+
+def gold(question: str, answer: str) -> Reading:
+    start = TEXT.index(answer)
+    return Reading(question, "Bridge", TEXT, start, start + len(answer), "Bridge")
+
+
+READINGS = [
+    gold("Who built the bridge in 1907?", "Ada Lovell"),
+    gold("When was the bridge closed to horses?", "May 1931"),
+]
+
+
+def test_a_part_of_a_passage_still_holds_its_answer_in_its_place() -> None:
+    rng = random.Random(4)
+    parts = [cropped(READINGS[1], rng) for _ in range(30)]
+    assert all(p.passage[p.start : p.end] == "May 1931" for p in parts)
+    assert len({p.passage for p in parts}) > 1
+
+
+def test_changed_questions_have_no_answer_and_are_other_questions() -> None:
+    changed = [r for seed in range(20) for r in changed_questions(READINGS, 1.0, random.Random(seed))]
+    assert changed
+    asked = {r.question for r in READINGS}
+    assert all(r.start is None and r.end is None and r.question not in asked for r in changed)
+    assert any("not" in r.question for r in changed)
+
+
+def test_near_misses_are_passages_without_the_answer() -> None:
+    elsewhere = Reading("How long?", "Bridge", "Nothing is known of its length.", None, None, "Bridge")
+    missed = list(near_misses([*READINGS, elsewhere], 1.0, random.Random(1)))
+    assert [(r.question, r.passage, r.start) for r in missed] == [
+        (r.question, elsewhere.passage, None) for r in READINGS
+    ]
+
+
+@pytest.mark.data
+def test_no_measured_text_is_trained_on(real_data: Path) -> None:
+    training = {normalised_text(d["text"]) for d in training_documents(real_data)}
+    squad = {d["id"]: d for d in read_lines(real_data / "squad" / "documents.jsonl.gz")}
+    measured = {normalised_text(squad[q.document]["text"]) for q in squad_questions(real_data)}
+    for name in ("tatqa", "finqa", "pubmedqa"):
+        asked = asked_about(real_data, name, ("test",))
+        measured |= {normalised_text(d["text"]) for d in asked}
+    for name in ("convfinqa", "cuad", "covidqa", "financebench", "policyqa", "sec10q", "agentclinic"):
+        measured |= {normalised_text(d["text"]) for d in read_lines(real_data / name / "documents.jsonl.gz")}
+    medquad = read_lines(real_data / "medquad" / "documents.jsonl.gz")
+    measured |= {normalised_text(d["text"]) for d in medquad if not may_train(d["id"])}
+    assert len(training) > 5000
+    assert not training & measured

@@ -5,18 +5,24 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import BertConfig, BertModel
 
 from understudy.agents.small_model import SmallModel
+from understudy.apps.starter import train_reader
+from understudy.apps.starter.card import write_card
 from understudy.apps.starter.checkpoint import load_checkpoint, save_checkpoint
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
-from understudy.apps.starter.train_planner import PlannerRecipe, Sequenced, fit, sequence
+from understudy.apps.starter.reader_data import Encoded, ReaderRecipe
+from understudy.apps.starter.train_planner import PlannerRecipe, Sequenced, evaluate, fit, sequence
 from understudy.apps.starter.transcripts import table_transcripts, transcript_text
 from understudy.core.steps import Consult, Decline
 from understudy.core.types import Evidence
+from understudy.retrieval.torch_models import SpanReader
 
 RECIPE = PlannerRecipe(steps=240, batch=2)
 
@@ -81,3 +87,50 @@ def test_a_trained_tokenizer_and_network_load_in_llama_cpp_and_read_what_they_we
         assert isinstance(first.step, (Consult, Decline))  # no tools, no evidence: nothing else is left
     finally:
         model.close()
+
+
+READER = ReaderRecipe(rank=2, steps=130, cloze_steps=0, batch=2)
+
+
+def reader_plan() -> list[list[Encoded]]:
+    rng = random.Random(3)
+    made = []
+    for _ in range(READER.steps):
+        ids = [101, *(rng.randrange(1000, 2000) for _ in range(8)), 102]
+        made.append([Encoded(ids, [0] * 4 + [1] * 6, start, start and start + 1) for start in (0, 5)])
+    return made
+
+
+def reader_weights(checkpoint: Path, batches: list[list[Encoded]]) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    encoder = BertModel(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64))
+    return train_reader.fit(SpanReader(encoder, hidden_size=32), batches, READER, checkpoint)
+
+
+def test_a_killed_run_of_the_reader_that_goes_on_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
+    unbroken = reader_weights(tmp_path / "a.pt", reader_plan())
+    reader_weights(tmp_path / "b.pt", reader_plan()[:110])  # stops after the checkpoint at 100
+    resumed = reader_weights(tmp_path / "b.pt", reader_plan())
+    assert all(torch.allclose(unbroken[name], resumed[name], atol=1e-6) for name in unbroken)
+    from_scratch = reader_weights(tmp_path / "c.pt", reader_plan()[100:])
+    assert not all(torch.allclose(unbroken[name], from_scratch[name], atol=1e-4) for name in unbroken)
+
+
+def test_steps_are_right_only_to_the_last_token() -> None:
+    class Foretells(torch.nn.Module):
+        """A model that always expects the next number."""
+
+        def forward(self, ids: Tensor) -> SimpleNamespace:
+            return SimpleNamespace(logits=torch.nn.functional.one_hot(ids + 1, 20).float())
+
+    kept = [Sequenced([1, 2, 3, 4, 9, 10, 12], [True] * 7, steps=((1, 4), (5, 7)))]
+    assert evaluate(Foretells(), kept, "cpu") == {"transcripts": 1, "steps": 2, "steps_right": 0.5}
+
+
+def test_a_model_card_names_data_licences_size_recipe_and_scores(tmp_path: Path) -> None:
+    weights = tmp_path / "starter.gguf"
+    weights.write_bytes(b"12345")
+    write_card(tmp_path / "card.md", "planner", weights, {"seed": 17}, {"steps_right": 0.9})
+    card = (tmp_path / "card.md").read_text(encoding="utf-8")
+    for words in ("starter.gguf", "5 bytes", "CC BY-SA 4.0", "| seed | 17 |", "| steps_right | 0.9 |", "no use"):
+        assert words in card

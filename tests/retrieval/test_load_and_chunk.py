@@ -14,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from understudy.core.errors import DocumentError
 from understudy.core.types import Document
-from understudy.retrieval.chunk import LONGEST, chunk
+from understudy.retrieval.chunk import LONGEST, chunk, header_height
 from understudy.retrieval.load import count, load
 
 SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples" / "documents"
@@ -185,3 +185,17 @@ def test_long_tables_keep_their_header_in_every_passage() -> None:
     assert len(tables) > 3
     assert all("| name | now | then |" in p.context and "Stock:" in p.context for p in tables)
     assert sum(p.text.count("item") for p in tables) == 200
+
+
+@pytest.mark.parametrize(
+    ("lines", "height"),
+    [
+        (["|  | 2019 | 2018 |", "| --- | --- | --- |", "| Sales | 5 | 4 |", "| Costs | 3 | 2 |"], 2),
+        (["|  | May, |  |", "| --- | --- | --- |", "|  | 2019 | 2018 |", "| Sales | 5 | 4 |"], 3),
+        (["| Year ended |  |  |", "| --- | --- | --- |", "| (in thousands) | 2019 | 2018 |", "| Sales | 5 | 4 |"], 3),
+        (["|  | 2019 | 2018 |", "| --- | --- | --- |", "| Founded | 1999 | 2001 |", "| Sales | 5 | 4 |"], 2),
+        (["| Item | Value |", "| --- | --- |", "| Founded | 1999 |", "| Sales | 5 |"], 2),
+    ],
+)
+def test_the_header_of_a_table_ends_where_its_data_begin(lines: list[str], height: int) -> None:
+    assert header_height(lines) == height

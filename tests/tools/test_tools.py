@@ -18,7 +18,9 @@ from understudy.core.errors import Stopped, ToolError, UserError
 from understudy.core.fakes import FakeRetriever
 from understudy.core.types import Evidence, Finding, Passage, Scope
 from understudy.tools.calculator import calculate, number_in
-from understudy.tools.lookup import cells_of, lookup
+from understudy.tools.cells import cells_of
+from understudy.tools.compare import compare
+from understudy.tools.lookup import lookup
 from understudy.tools.toolbox import LocalToolBox
 
 HEADER = "Years\n| EUR million | | Years ended June 30, | |\n| | 2024 | 2023 | 2022 |\n| --- | --- | --- | --- |"
@@ -189,7 +191,13 @@ def test_lookup_refuses(row: str, column: str) -> None:
         lookup(row, column, [])
 
 
-@pytest.mark.data
+def table_of(text: str, header: str) -> Passage:
+    """A table passage."""
+    return Passage(
+        document="d", title="T", version="v", location="", start=0, end=len(text), text=text, context=header, table=True
+    )
+
+
 def test_a_row_that_shares_one_word_of_two_is_another_row() -> None:
     text = "| Cafe income | 260 |\n| Staff costs | 702 |"
     passage = Passage(
@@ -202,6 +210,64 @@ def test_a_row_that_shares_one_word_of_two_is_another_row() -> None:
             lookup(row, "2023", [passage])
 
 
+SALES = table_of(
+    "| Net sales: |  |  |\n| United States | $1,197.6 | $1,000.6 |\n| Malaysia | 1,138.3 | 1,218.0 |\n|  | 3,164 | 2,873 |\n"
+    "| Audit fees | 58 | 49 |\n| Total fees | 86 | 77 |",
+    "|  | December31, |  |\n| --- | --- | --- |\n|  | 2019 | 2018 |",
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "question", "cell"),
+    [
+        ("net sales", "2018", "What was the net sales from Malaysia in 2018?", "1,218.0"),
+        ("fees", "2019", "What is the total fees in 2019?", "86"),
+        ("fees", "2019", "What is the audit fees in 2019?", "58"),
+        ("Malaysia", "December 31, 2019", "", "1,138.3"),
+    ],
+)
+def test_the_question_decides_between_rows_that_hold_what_was_asked(
+    row: str, column: str, question: str, cell: str
+) -> None:
+    assert lookup(row, column, [SALES], question).findings[0].text == cell
+
+
+@pytest.mark.parametrize(
+    ("label", "by", "question", "winner"),
+    [
+        ("Malaysia", "larger", "In which year was Malaysia larger?", "2018"),
+        ("Malaysia", "lowest", "Which year had the lowest Malaysia?", "2019"),
+        ("United States", "highest?", "When was United States highest?", "December31, 2019"),
+        ("2018", "higher", "Which of United States and Malaysia was higher in 2018?", "Malaysia"),
+        ("2018", "smallest", "Which is smallest in 2018?", "Audit fees"),
+    ],
+)
+def test_compare(label: str, by: str, question: str, winner: str) -> None:
+    observation = compare(label, by, [SALES], question)
+    (found,) = observation.findings
+    assert found.text == winner
+    assert found.quote_start is not None
+    assert found.start is not None
+    assert found.end is not None
+    assert SALES.text[found.start : found.end] in observation.text
+
+
+@pytest.mark.parametrize(
+    ("label", "by", "words"),
+    [
+        ("Malaysia", "blue", "doesn't say whether"),
+        ("dividends", "highest", "no row or column"),
+        ("June 30", "highest", "no row or column"),
+    ],
+)
+def test_compare_refuses(label: str, by: str, words: str) -> None:
+    with pytest.raises(ToolError, match=words):
+        compare(label, by, [SALES])
+    with pytest.raises(ToolError, match="none of these documents"):
+        compare(label, by if by != "blue" else "highest", [])
+
+
+@pytest.mark.data
 def test_lookup_finds_the_cells_of_real_tables(real_data: Path) -> None:
     found = asked = 0
     with gzip.open(real_data / "tatqa" / "documents.jsonl.gz", "rt", encoding="utf-8") as lines:
@@ -232,7 +298,7 @@ def box() -> LocalToolBox:
 
 def test_the_toolbox_runs_them_all() -> None:
     tools = box()
-    assert [t.name for t in tools.tools] == ["search", "lookup", "calculate", "weather"]
+    assert [t.name for t in tools.tools] == ["search", "lookup", "compare", "calculate", "weather"]
     found = tools.run("search", {"query": "revenue"}, "q", Scope(), Evidence())
     assert found.passages == (TABLE,)
     shown = Evidence(passages=found.passages)

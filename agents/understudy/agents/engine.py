@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +75,11 @@ class Engine:
         self._cached: list[int] = []
         self.context: int = llama_cpp.llama_n_ctx(self._context)
         self.guide = lltokenizer_from_vocab(self._vocab)
-        starts = [self.piece(t)[:1] for t in range(self._size)]
-        self._closing = [np.array([s == mark for s in starts]) for mark in (b'"', b"]", b"}")]
+        pieces = [self.piece(t) for t in range(self._size)]
+        self._closing = [np.array([p[:1] == mark for p in pieces]) for mark in (b'"', b"]", b"}")]
+        marks = {t: piece.decode() for t, piece in enumerate(pieces) if self._is_mark(t, piece)}
+        self._mark = re.compile("|".join(map(re.escape, marks.values())) or "(?!)")
+        self._spelled = {t: self.tokenize(text, control=False) for t, text in marks.items()}
 
     def close(self) -> None:
         """Free the model."""
@@ -84,8 +89,11 @@ class Engine:
             self._llama = None
 
     def tokenize(self, text: str, *, control: bool) -> list[int]:
-        """Token ids; with `control` false, control tokens spelled in the text stay plain text."""
-        ids: list[int] = self._llama.tokenize(text.encode(), add_bos=False, special=control)
+        """Token ids; with `control` false, control tokens and marks spelled in the text stay plain text."""
+        cuts = [] if control else [found.start() + 1 for found in self._mark.finditer(text)]
+        ids: list[int] = []
+        for start, end in pairwise([0, *cuts, len(text)]):
+            ids += self._llama.tokenize(text[start:end].encode(), add_bos=False, special=control)
         return ids
 
     def text(self, ids: list[int]) -> str:
@@ -137,7 +145,7 @@ class Engine:
         while len(out.tokens) < limit + WRAP_UP and not matcher.is_stopped():
             if cancel is not None and cancel():
                 raise Stopped("inference was stopped")
-            run = [t for t in matcher.compute_ff_tokens() if not self._ends(t)]
+            run = [t for ff in matcher.compute_ff_tokens() if not self._ends(ff) for t in self._spelled.get(ff, [ff])]
             if run:
                 logits = self._force(run, logits, out)
                 forced += len(run)
@@ -156,6 +164,12 @@ class Engine:
         evaluated = len(prompt) - reused
         out.counts = SmallTokens(evaluated=evaluated, reused=reused, forced=forced, generated=sampled)
         return out
+
+    def _is_mark(self, token: int, piece: bytes) -> bool:
+        """Whether it is like `<think>`: no control token, yet llama.cpp finds it in plain text."""
+        if not (piece.startswith(b"<") and piece.endswith(b">")):
+            return False
+        return bool(llama_cpp.llama_vocab_get_attr(self._vocab, token) & llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED)
 
     def _ends(self, token: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))

@@ -86,8 +86,16 @@ def step_grammar(
     if not final:
         if not profile.writes:
             rules.words("THREAD", " ".join(thread))
+            rules.add("question", " | ".join(map(quoted, whole_questions(thread))))
         options += [rules.add(f"tool{n}", tool_rule(rules, n, tool, profile)) for n, tool in enumerate(tools)]
     return "\n".join(["start: " + " | ".join(options), *rules.lines])
+
+
+def whole_questions(thread: Sequence[str]) -> list[str]:
+    """What a search may ask: the present question, or an earlier one, alone or before the present (JSON-escaped)."""
+    *earlier, present = thread
+    asked = [present, *earlier, *(f"{question} {present}" for question in earlier)]
+    return list(dict.fromkeys(escaped(" ".join(question.split())) for question in asked if question.strip()))
 
 
 def choice(model: type[BaseModel], kind: str) -> str:
@@ -143,9 +151,11 @@ def tool_rule(rules: Rules, number: int, tool: BaseTool, profile: Profile) -> st
         }
         return "%json " + json.dumps(whole)
     parts = [quoted('{"kind":' + json.dumps(tool.name))]
+    declared = tool.get_input_schema().model_json_schema().get("properties", {})  # the form for OpenAI drops our marks
     for field, spec in schema.get("properties", {}).items():
         parts.append(quoted("," + json.dumps(field) + ":"))
-        parts.append(argument_rule(rules, f"a{number}_{len(parts)}", spec))
+        marked = {**spec, **{k: v for k, v in declared.get(field, {}).items() if k.startswith("x-")}}
+        parts.append(argument_rule(rules, f"a{number}_{len(parts)}", marked))
     return " ".join([*parts, quoted("}")])
 
 
@@ -155,5 +165,5 @@ def argument_rule(rules: Rules, name: str, spec: dict[str, Any]) -> str:
         if "pattern" in spec:
             pattern = str(spec["pattern"]).strip("^$").replace("/", r"\/")
             return f"{MARK} {rules.add(name.upper(), '/' + pattern + '/')} {MARK}"
-        return f"{SPACED_MARK} THREAD {MARK}"
+        return f"{SPACED_MARK} {'question' if spec.get('x-thread') == 'questions' else 'THREAD'} {MARK}"
     return rules.add(name, "%json " + json.dumps(spec))

@@ -9,17 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from understudy.core.types import SmallTokens
 
-__all__ = ["AnswerStep", "Consult", "Decline", "Point", "Quote", "Step", "Taken", "ToolStep", "Verbatim"]
-
-
-@dataclass(frozen=True)
-class Verbatim:
-    """Marks a string field whose value must be a run of words of the transcript, by grammar.
-
-    `source` names where from: "thread" is what the user wrote. (Quotes of passages are the type `Quote`.)
-    """
-
-    source: Literal["thread"]
+__all__ = ["AnswerStep", "Consult", "Decline", "Point", "Quote", "Step", "Taken", "ToolStep"]
 
 
 class StepModel(BaseModel):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from understudy.core.errors import UnderstudyError, UserError
+from understudy.core.errors import MissingExtraError, UnderstudyError, UserError
 
 if TYPE_CHECKING:
     from understudy.agents import Agent
@@ -146,16 +147,22 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 
 @app.command()
 def bench(
-    suite: Annotated[str, typer.Argument(help="retrieval, agent, ingest, startup or code")],
+    suite: Annotated[
+        str, typer.Argument(help="retrieval, reader, agent, starter, health, steps, ingest, startup or code")
+    ],
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),
     results: Annotated[Path, typer.Option("--out", help="Where result files go.")] = Path("docs/results"),
     limit: Annotated[int | None, typer.Option(help="Questions of each set at most.")] = None,
     seed: Annotated[int, typer.Option(help="Of the sample of questions.")] = 17,
+    compare: Annotated[
+        list[str] | None, typer.Option(help="NAME=PATH of a GGUF that suite starter measures too; repeatable.")
+    ] = None,
 ) -> None:
     """Measure, and write a dated result file."""
+    require("sklearn", "scikit-learn", "bench")
     from understudy.apps.bench import run
 
-    print_json(run(suite, data, results, limit, seed))
+    print_json(run(suite, data, results, limit, seed, compare or ()))
 
 
 @starter.command("train")
@@ -164,19 +171,27 @@ def train(
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),
     results: Annotated[Path, typer.Option("--out", help="Where weights and checkpoints go.")] = Path("build/starter"),
     steps: Annotated[int | None, typer.Option(help="Optimiser steps, instead of the recipe's.")] = None,
+    device: Annotated[str, typer.Option(help="Where torch computes, such as cuda.")] = "cpu",
 ) -> None:
     """Train the reader or the planner; a run that was killed goes on from its checkpoint."""
+    require("sklearn", "scikit-learn", "starter")
     changed: dict[str, Any] = {} if steps is None else {"steps": steps}
     if model == "reader":
         from understudy.apps.starter.train_reader import ReaderRecipe, train_reader
 
-        train_reader(data, results, ReaderRecipe(**changed))
+        train_reader(data, results, ReaderRecipe(**changed), device)
     elif model == "planner":
         from understudy.apps.starter.train_planner import PlannerRecipe, train_planner
 
-        train_planner(data, results, PlannerRecipe(**changed))
+        train_planner(data, results, PlannerRecipe(**changed), device)
     else:
         raise UserError(f"there is no model {model!r} to train; name reader or planner")
+
+
+def require(module: str, package: str, extra: str) -> None:
+    """Say which extra to install. Raises `MissingExtraError`."""
+    if find_spec(module) is None:
+        raise MissingExtraError(package, extra)
 
 
 def print_json(value: object) -> None:

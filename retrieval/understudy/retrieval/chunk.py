@@ -19,6 +19,8 @@ HEADING = re.compile(r"(#{1,6})\s+(.+)")
 SENTENCE_END = re.compile(r"[.!?。！？][\"'”)\]]*\s+|\n")
 RULE = re.compile(r"\|?[\s:|-]+\|[\s:|-]*$")
 
+PERIOD = re.compile(r"(?<![\d.,])(?:19|20)\d\d(?![\d.,]\d)|\bFY ?\d\d\b")
+
 
 @dataclass(frozen=True)
 class Block:
@@ -143,12 +145,18 @@ def table_slices(text: str, block: Block) -> Iterator[tuple[int, int, str]]:
 
 
 def header_height(rows: list[str]) -> int:
-    """How many lines at the top are header: to the rule, and rows below it with an empty first cell (years, units)."""
+    """How many lines at the top are header: to the rule, and rows below it that hold no data.
+
+    Those are rows with an empty first cell (years, units), and the first one with nothing but periods after its first
+    cell, if no line above it has any ("Years ended March 31," over "(in thousands) | 2019 | 2018").
+    """
     rule = next((i for i, row in enumerate(rows[:4]) if RULE.fullmatch(row)), None)
     height = 0 if rule is None else rule + 1
     while height < min(len(rows) - 1, 5) and rule is not None:
         cells = [c.strip() for c in rows[height].strip("|").split("|")]
-        if cells[0] or not any(cells):
+        periods = [bool(PERIOD.search(c)) for c in cells[1:] if c]
+        names_periods = len(periods) > 1 and all(periods) and not any(PERIOD.search(row) for row in rows[:height])
+        if not any(cells) or (cells[0] and not names_periods):
             break
         height += 1
     return height

@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 
 from understudy.core.errors import MissingExtraError, WorkspaceError
 
-__all__ = ["encoder_session", "packaged_weights", "reader_session", "tokenizer_path"]
+__all__ = ["READER_WEIGHTS", "encoder_session", "packaged_weights", "reader_session", "tokenizer_path"]
 
 EXPORT_VERSION = 2
 READER_WEIGHTS = Path(__file__).parent / "reader.safetensors"

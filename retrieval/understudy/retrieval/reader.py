@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from understudy.core.types import Finding, Observation, Passage
+from understudy.retrieval.confidence import Confidence, missing_share, stop_ids
 from understudy.retrieval.embed import padded
-from understudy.retrieval.onnx_models import reader_session, tokenizer_path
+from understudy.retrieval.onnx_models import READER_WEIGHTS, reader_session, tokenizer_path
 
 __all__ = ["SpanReader"]
 
 MAX_TOKENS = 288
 STRIDE = 96
-LONGEST_SPAN = 30
+LONGEST_SPAN = 48
+CANDIDATES = 20
+"""Spans of a window that are looked at."""
 LONGEST_QUESTION = 96
 """Tokens of a question that are read: the window must hold more than `STRIDE` tokens of passage besides."""
 CELL_EDGE = re.compile(r"[|\n]")
@@ -34,7 +38,8 @@ class Span:
     passage: int
     start: int
     end: int
-    score: float
+    signals: tuple[float, ...]
+    """In the order of `SIGNALS`."""
 
 
 class SpanReader:
@@ -43,42 +48,60 @@ class SpanReader:
     Args:
         threads: of onnxruntime; all cores by default.
         spans: how many findings at most.
+        weights: other than the shipped ones.
+        confidence: other than what lies in the weights.
     """
 
-    def __init__(self, *, threads: int | None = None, spans: int = 4) -> None:
-        self._session: Any = reader_session(threads)
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        spans: int = 4,
+        weights: Path = READER_WEIGHTS,
+        confidence: Confidence | None = None,
+    ) -> None:
+        self._session: Any = reader_session(threads, weights)
+        self._confidence = confidence or Confidence.load(weights)
         self._tokenizer = Tokenizer.from_file(str(tokenizer_path()))
         self._tokenizer.no_padding()
         self._questions = Tokenizer.from_file(str(tokenizer_path()))
         self._questions.no_padding()
         self._questions.enable_truncation(LONGEST_QUESTION)
         self._tokenizer.enable_truncation(MAX_TOKENS, stride=STRIDE, strategy="only_second")
+        self._stop = stop_ids(self._questions)
         self._spans = spans
 
     def read(self, question: str, passages: Sequence[Passage]) -> Observation:
-        """Findings, best first, and the probability that these passages answer the question."""
-        if not passages:
-            return Observation(answerable=0.0)
+        """Findings, best first, and the probability that these passages answer the question.
+
+        A finding's score is the probability that it is the right answer.
+        """
+        rated = [(*self._confidence.of(span.signals), span) for span in self.candidates(question, passages)]
+        ranked = sorted(rated, key=lambda r: -r[0])
+        chosen = non_overlapping([(right, span) for right, _, span in ranked], self._spans)
+        return Observation(
+            findings=tuple(finding(span, right, passages[span.passage]) for right, span in chosen),
+            answerable=max((answers for _, answers, _ in rated), default=0.0),
+        )
+
+    def candidates(self, question: str, passages: Sequence[Passage]) -> list[Span]:
+        """The likeliest spans of every window of every passage, with their signals."""
         question = self._shortened(question)
         windows = [
             (index, window)
             for index, passage in enumerate(passages)
             for window in self._windows(question, f"{passage.title}\n{passage.text}")
         ]
-        candidates: list[Span] = []
-        best = 0.0
+        found: list[Span] = []
         prefix = [len(p.title) + 1 for p in passages]
         for at in range(0, len(windows), 16):
             part = windows[at : at + 16]
             feed = padded([w.ids for _, w in part], [w.type_ids for _, w in part])
             spans, answerable = self._session.run(None, feed)
             for (index, window), logits, logit in zip(part, spans, answerable, strict=True):
-                found, probability = candidates_of(window, logits, float(logit), index, prefix[index])
-                candidates += found
-                best = max(best, probability)
-        whole = [c for c in candidates if not CELL_EDGE.search(passages[c.passage].text, c.start, c.end)]
-        chosen = non_overlapping(sorted(whole, key=lambda s: -s.score), self._spans)
-        return Observation(findings=tuple(finding(s, passages[s.passage]) for s in chosen), answerable=best)
+                missing = missing_share(*sides(window), self._stop)
+                found += candidates_of(window, logits, float(logit), missing, index, prefix[index])
+        return [s for s in found if sayable(passages[s.passage].text[s.start : s.end])]
 
     def _windows(self, question: str, text: str) -> list[Any]:
         encoding = self._tokenizer.encode(question, text)
@@ -91,53 +114,69 @@ class SpanReader:
         return question[: offsets[-1][1]] if offsets else ""
 
 
-def candidates_of(
-    window: Any, logits: NDArray[np.float32], answerable: float, index: int, prefix: int
-) -> tuple[list[Span], float]:
-    """The best spans of one window, and the probability that it answers at all.
+def sides(window: Any) -> tuple[list[int], list[int]]:
+    """The token ids of a window's question and of its passage."""
+    pairs = list(zip(window.ids, window.type_ids, window.special_tokens_mask, strict=True))
+    return [i for i, t, special in pairs if t == 0 and not special], [i for i, t, _ in pairs if t == 1]
 
-    A span's score is its probability against "no answer here" and the window's other spans, times the
-    answerability of the window.
+
+def sayable(text: str) -> bool:
+    """Whether a span could be an answer: inside one line and cell, and more than a mark."""
+    return not CELL_EDGE.search(text) and any(c.isalnum() for c in text)
+
+
+def candidates_of(
+    window: Any, logits: NDArray[np.float32], answerable: float, missing: float, index: int, prefix: int
+) -> list[Span]:
+    """The best spans of one window.
+
+    Args:
+        window: the tokenizer's encoding of question and passage.
+        logits: of starts and ends, `[tokens, 2]`; those of position 0 stand for "no answer here".
+        answerable: the logit of the answerability head.
+        missing: share of the question's words that the passage lacks.
+        index: of the passage.
+        prefix: characters before the passage's text (its title).
     """
     offsets = np.array(window.offsets)
     inside = (np.array(window.type_ids) == 1) & (offsets[:, 0] >= prefix) & (offsets[:, 1] > offsets[:, 0])
     positions = np.flatnonzero(inside)
     if not len(positions):
-        return [], 0.0
+        return []
     starts, ends = logits[: len(offsets), 0], logits[: len(offsets), 1]
     null = float(starts[0] + ends[0])
     table = starts[positions][:, None] + ends[positions][None, :]
     width = positions[None, :] - positions[:, None]
     table = np.where((width >= 0) & (width < LONGEST_SPAN), table, -np.inf)
-    top = max(float(table.max()), null)
-    mass = np.exp(table - top)
-    total = float(mass.sum()) + float(np.exp(null - top))
-    gate = 1 / (1 + float(np.exp(-answerable)))
-    flat = np.argsort(table, axis=None)[::-1][:40]
+    top = float(table.max())
+    all_spans = top + float(np.log(np.exp(table - top).sum()))
     found = []
-    for i, j in zip(*np.unravel_index(flat, table.shape), strict=True):
+    for flat in np.argsort(table, axis=None)[::-1][:CANDIDATES]:
+        i, j = np.unravel_index(flat, table.shape)
         if np.isfinite(table[i, j]):
             start, end = int(offsets[positions[i], 0]) - prefix, int(offsets[positions[j], 1]) - prefix
-            found.append(Span(index, start, end, float(mass[i, j]) / total * gate))
-    return found, (1 - float(np.exp(null - top)) / total) * 0.5 + gate * 0.5
+            logit = float(table[i, j])
+            signals = (logit - null, answerable, logit - all_spans, missing, missing**2)
+            found.append(Span(index, start, end, signals))
+    return found
 
 
-def non_overlapping(spans: Sequence[Span], count: int) -> list[Span]:
+def non_overlapping(spans: Sequence[tuple[float, Span]], count: int) -> list[tuple[float, Span]]:
     """The first spans of a ranking that don't overlap one before them."""
-    kept: list[Span] = []
-    for span in spans:
-        if all(k.passage != span.passage or span.end <= k.start or span.start >= k.end for k in kept):
-            kept.append(span)
+    kept: list[tuple[float, Span]] = []
+    for score, span in spans:
+        if all(k.passage != span.passage or span.end <= k.start or span.start >= k.end for _, k in kept):
+            kept.append((score, span))
         if len(kept) == count:
             break
     return kept
 
 
-def finding(span: Span, passage: Passage) -> Finding:
+def finding(span: Span, score: float, passage: Passage) -> Finding:
     """A span in document coordinates, with the sentence or table row around it."""
     start, end = around(passage.text, span.start, span.end, table=passage.table)
     return Finding(
-        text=passage.text[span.start : span.end], score=span.score, origin="reader", passage=span.passage,
+        text=passage.text[span.start : span.end], score=score, origin="reader", passage=span.passage,
         start=passage.start + span.start, end=passage.start + span.end,
         quote_start=passage.start + start, quote_end=passage.start + end,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 from transformers.utils import logging
 
+from understudy.retrieval.confidence import CALIBRATION
 from understudy.retrieval.onnx_models import packaged_weights
 
 LORA_TARGETS = ("query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense")
@@ -75,7 +76,7 @@ class SpanReader(nn.Module):
 def load_reader(weights: Path) -> SpanReader:
     """The encoder with a file's low-rank updates merged in (`W + 2BA`), and its heads."""
     reader = SpanReader(load_encoder())
-    tensors = {name: tensor.float() for name, tensor in load_file(weights).items()}
+    tensors = {name: tensor.float() for name, tensor in load_file(weights).items() if name != CALIBRATION}
     state = reader.state_dict()
     for name, tensor in tensors.items():
         if name.endswith(".lora_A"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
@@ -12,12 +13,13 @@ from understudy.core.errors import ToolError, UserError
 from understudy.core.protocols import Reader, Retriever
 from understudy.core.types import Evidence, Finding, Observation, Passage, Scope
 from understudy.tools.calculator import CalculateArguments, calculate
+from understudy.tools.compare import CompareArguments, compare
 from understudy.tools.lookup import LookupArguments, lookup
 
 __all__ = ["LocalToolBox", "SearchArguments"]
 
 TableSource = Callable[[str, Sequence[str]], list[Passage]]
-RESERVED = frozenset({"search", "lookup", "calculate", "answer", "consult", "decline"})
+RESERVED = frozenset({"search", "lookup", "compare", "calculate", "answer", "consult", "decline"})
 SHORT = 80
 """Longest result of a user's tool that becomes a finding, in characters."""
 
@@ -29,7 +31,8 @@ LONGEST_QUERY = 400
 class SearchArguments(BaseModel):
     """Arguments of the search."""
 
-    query: Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY)]
+    query: Annotated[str, Field(min_length=1, max_length=LONGEST_QUERY, json_schema_extra={"x-thread": "questions"})]
+    """A model that can't write searches with a whole question of the thread, or with an earlier one and the present."""
 
 
 def declared(name: str, description: str, arguments: type[BaseModel]) -> BaseTool:
@@ -70,6 +73,7 @@ class LocalToolBox:
         self.tools: tuple[BaseTool, ...] = (
             declared("search", "passages of the documents for a query", SearchArguments),
             declared("lookup", "one cell of a table, by row and column", LookupArguments),
+            declared("compare", "where in a table a row or column is highest or lowest", CompareArguments),
             declared("calculate", "exact arithmetic; findings by label, e.g. (f2 - f1) / f1 * 100", CalculateArguments),
             *extra,
         )
@@ -96,7 +100,11 @@ class LocalToolBox:
                 return self._search(SearchArguments(query=whole[:LONGEST_QUERY]).query, question, scope)
             case "lookup":
                 asked = LookupArguments.model_validate(arguments)
-                return self._lookup(asked.row, asked.column, scope, evidence)
+                find = partial(lookup, asked.row, asked.column, question=question)
+                return self._in_tables(find, scope, evidence)
+            case "compare":
+                rivals = CompareArguments.model_validate(arguments)
+                return self._in_tables(partial(compare, rivals.label, rivals.by, question=question), scope, evidence)
             case "calculate":
                 return calculate(CalculateArguments.model_validate(arguments).expression, evidence.findings)
             case _ if name in self._extra:
@@ -112,16 +120,17 @@ class LocalToolBox:
         read = self._reader.read(asked, passages)
         return Observation(passages=tuple(passages), findings=read.findings, answerable=read.answerable)
 
-    def _lookup(self, row: str, column: str, scope: Scope, evidence: Evidence) -> Observation:
+    def _in_tables(
+        self, find: Callable[[Sequence[Passage]], Observation], scope: Scope, evidence: Evidence
+    ) -> Observation:
         """Tables that were found first, then all tables of the documents they are in."""
-        found = [p for p in evidence.passages if p.table]
         try:
-            cell = lookup(row, column, found)
+            cell = find([p for p in evidence.passages if p.table])
         except ToolError:
             documents = [p.document for p in evidence.passages]
             if scope.document is not None:
                 documents.append(scope.document)
-            cell = lookup(row, column, self._tables(scope.collection, documents))
+            cell = find(self._tables(scope.collection, documents))
         return known(cell, evidence)
 
     def _run_extra(self, tool: BaseTool, arguments: dict[str, object]) -> Observation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from understudy.core.settings import Settings
 
 __all__ = ["SUITES", "run"]
 
-SUITES = ("retrieval", "agent", "ingest", "startup", "code")
+SUITES = ("retrieval", "reader", "agent", "starter", "health", "steps", "ingest", "startup", "code")
 
 
-def run(suite: str, data: Path, out: Path, limit: int | None, seed: int) -> dict[str, Any]:
+def run(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str] = ()) -> dict[str, Any]:
     """Measure a suite, write `out/<suite>.json` and `out/<suite>.md`, and give what was written.
 
     Args:
@@ -22,33 +23,53 @@ def run(suite: str, data: Path, out: Path, limit: int | None, seed: int) -> dict
         data: the folder of data sets; `startup` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
         limit: at most so many questions of each set (documents of `ingest`, runs of `startup`).
-        seed: of samples and bootstrap.
+        seed: of samples, bootstrap and random weights.
+        compare: other small models that suite `starter` measures too, each as NAME=PATH.
 
     Raises:
-        UserError: no such suite, a limit below 1, or data that is missing (`DocumentError`).
+        UserError: no such suite, a limit below 1, models to compare with where none are compared or that are no
+            files, or data that is missing (`DocumentError`).
     """
     if suite not in SUITES:
         raise UserError(f"there is no suite {suite!r}; name one of {', '.join(SUITES)}")
     if limit is not None and limit < 1:
         raise UserError(f"limit {limit} is below 1; give at least 1, or none")
-    figures = measure(suite, data, out, limit, seed)
+    if compare and suite != "starter":
+        raise UserError(f"--compare is for suite starter; suite {suite} measures the shipped model alone")
+    figures = measure(suite, data, out, limit, seed, compare)
     settings = Settings().model_dump(mode="json") | {"data": str(data), "limit": limit}
     result = result_of(suite, seed, settings, figures)
     write_result(result, out)
     return result
 
 
-def measure(suite: str, data: Path, out: Path, limit: int | None, seed: int) -> dict[str, Any]:
+def measure(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str]) -> dict[str, Any]:
     """The figures of a suite; its module is imported only now, so that timing processes stay small."""
     match suite:
         case "retrieval":
             from understudy.apps.bench.ranking import measure_retrieval
 
             return measure_retrieval(data, out, limit, seed)
+        case "reader":
+            from understudy.apps.bench.reading import measure_reader
+
+            return measure_reader(data, limit, seed)
         case "agent":
             from understudy.apps.bench.answering import measure_agent
 
             return measure_agent(data, out, limit, seed)
+        case "starter":
+            from understudy.apps.bench.systems import measure_starter
+
+            return measure_starter(data, out, limit, seed, compare)
+        case "health":
+            from understudy.apps.bench.health import measure_health
+
+            return measure_health(data, out, limit, seed)
+        case "steps":
+            from understudy.apps.bench.stepping import measure_steps
+
+            return measure_steps(data, out, limit, seed)
         case "ingest":
             from understudy.apps.bench.process import measure_ingest
 

@@ -9,7 +9,15 @@ from typing import Any
 
 from understudy.apps.folder import may_train, read_lines
 
-__all__ = ["Question", "sample", "squad_questions", "tatqa_questions"]
+__all__ = [
+    "Question",
+    "medquad_documents",
+    "medquad_questions",
+    "pubmedqa_questions",
+    "sample",
+    "squad_questions",
+    "tatqa_questions",
+]
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class Question:
     answers: tuple[str, ...]
     answerable: bool
     kind: str = ""
-    """Of `tatqa`: span, multi-span, arithmetic or count."""
+    """Of `tatqa`: span, multi-span, arithmetic or count; of `pubmedqa`: yes/no/maybe."""
 
 
 def squad_questions(data: Path) -> list[Question]:
@@ -35,6 +43,22 @@ def squad_questions(data: Path) -> list[Question]:
 def tatqa_questions(data: Path) -> list[Question]:
     """The `tatqa` test questions."""
     return [question_of(r) for r in read_lines(data / "tatqa" / "questions.test.jsonl.gz")]
+
+
+def medquad_documents(data: Path) -> list[dict[str, Any]]:
+    """The `medquad` documents that are measured on."""
+    return [d for d in read_lines(data / "medquad" / "documents.jsonl.gz") if not may_train(d["id"])]
+
+
+def medquad_questions(data: Path) -> list[Question]:
+    """The `medquad` questions on measured documents."""
+    records = read_lines(data / "medquad" / "questions.all.jsonl.gz")
+    return [question_of(r) for r in records if not may_train(r["doc_ids"][0])]
+
+
+def pubmedqa_questions(data: Path, split: str = "test") -> list[Question]:
+    """The `pubmedqa` questions of a split, answered by yes, no or maybe."""
+    return [question_of(r) for r in read_lines(data / "pubmedqa" / f"questions.{split}.jsonl.gz")]
 
 
 def question_of(record: dict[str, Any]) -> Question:

@@ -13,6 +13,8 @@ import numpy as np
 
 __all__ = [
     "Number",
+    "auroc",
+    "contains_answer",
     "exact_match",
     "interval",
     "normalised",
@@ -69,6 +71,12 @@ def f1_of(predicted: list[str], gold: list[str]) -> float:
         return float(predicted == gold)
     common = sum((Counter(predicted) & Counter(gold)).values())
     return 2 * common / (len(predicted) + len(gold))
+
+
+def contains_answer(text: str, gold: Iterable[str]) -> bool:
+    """Whether a text holds a gold answer, both in SQuAD's form and word by word: "9" is not in "1973"."""
+    words = f" {normalised(text)} "
+    return any(f" {form} " in words for form in map(normalised, gold) if form)
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,32 @@ def interval(values: Sequence[float], seed: int, resamples: int = RESAMPLES) -> 
     low, high = np.quantile(means, [0.025, 0.975])
     return {
         "value": round(float(scores.mean()), 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+        "n": len(scores),
+    }
+
+
+def auroc(
+    positive: Sequence[float], negative: Sequence[float], seed: int, resamples: int = RESAMPLES
+) -> dict[str, float | int] | None:
+    """How often a positive case scores above a negative one (a tie counts half): area under the ROC curve.
+
+    With its 95% percentile bootstrap interval, both sides drawn anew; `None` where one side is empty.
+    """
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+
+    if not positive or not negative:
+        return None
+    scores = np.asarray([*positive, *negative], dtype=float)
+    labels = np.repeat([1, 0], [len(positive), len(negative)])
+    rng = np.random.default_rng(seed)
+    above = rng.integers(0, len(positive), size=(resamples, len(positive)))
+    below = rng.integers(len(positive), len(scores), size=(resamples, len(negative)))
+    areas = [roc_auc_score(labels, scores[drawn]) for drawn in np.hstack([above, below])]
+    low, high = np.quantile(areas, [0.025, 0.975])
+    return {
+        "value": round(float(roc_auc_score(labels, scores)), 4),
         "low": round(float(low), 4),
         "high": round(float(high), 4),
         "n": len(scores),

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def write_result(result: Mapping[str, Any], out: Path) -> None:
 
 
 def as_markdown(result: Mapping[str, Any]) -> str:
-    """A result as a heading, where it was measured, and a table."""
+    """A result as a heading, where it was measured, and a table; a list of rows is a table of its own after it."""
     where = result["machine"]
     lines = [
         f"# {result['suite']}",
@@ -84,18 +84,52 @@ def as_markdown(result: Mapping[str, Any]) -> str:
         "",
         "| measure | value |",
         "|---|---|",
-        *(f"| {name} | {shown} |" for name, shown in flattened(result["figures"])),
+        *(row([name, shown]) for name, shown in flattened(result["figures"])),
     ]
+    for name, rows in tables(result["figures"]):
+        columns = list(dict.fromkeys(key for r in rows for key in r))
+        lines += ["", f"## {name}", "", row([c.replace("_", " ") for c in columns]), "|" + "---|" * len(columns)]
+        lines += [row([cell(r.get(c)) for c in columns]) for r in rows]
     return "\n".join(lines) + "\n"
 
 
-def flattened(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted names and values as people read them; a mean with its interval is one value."""
+def row(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
+    return f"| {' | '.join(c.replace('|', chr(92) + '|') for c in cells)} |"
+
+
+def is_table(value: object) -> bool:
+    """Whether a figure is a list of rows, each with the same named figures."""
+    return isinstance(value, Sequence) and bool(value) and all(isinstance(r, Mapping) for r in value)
+
+
+def tables(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Dotted names and rows of the figures that are tables."""
     for key, value in figures.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        if isinstance(value, Mapping) and {"value", "low", "high"} <= set(value):
-            yield name, f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f}), n = {value['n']}"
+        if is_table(value):
+            yield f"{prefix}{key}".replace("_", " "), value
         elif isinstance(value, Mapping):
+            yield from tables(value, f"{prefix}{key} · ")
+
+
+def flattened(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names and values as people read them, tables left out."""
+    for key, value in figures.items():
+        if isinstance(value, Mapping) and not is_estimate(value):
             yield from flattened(value, f"{prefix}{key} · ")
-        else:
-            yield name, f"{value:,.4g}" if isinstance(value, float) else f"{value}"
+        elif not is_table(value):
+            yield f"{prefix}{key}".replace("_", " "), cell(value)
+
+
+def is_estimate(value: Mapping[str, Any]) -> bool:
+    """Whether a figure is an estimate with its interval."""
+    return {"value", "low", "high"} <= set(value)
+
+
+def cell(value: Any) -> str:
+    """One value as people read it: an estimate with its interval, a dash for what could not be measured."""
+    if value is None or (isinstance(value, Mapping) and value.get("n") == 0):
+        return "–"
+    if isinstance(value, Mapping):
+        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f}), n = {value['n']}"
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value}"

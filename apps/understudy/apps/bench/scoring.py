@@ -8,10 +8,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.apps.bench.data import Question
-from understudy.apps.bench.metrics import exact_match, interval, numeric_match, pure_number, quantile, token_f1
+from understudy.apps.bench.metrics import (
+    auroc,
+    contains_answer,
+    exact_match,
+    interval,
+    numeric_match,
+    pure_number,
+    quantile,
+    token_f1,
+)
 from understudy.core.types import Answer, SmallTokens, StepRecord
 
-__all__ = ["Scored", "score_answer", "summary"]
+__all__ = [
+    "Scored",
+    "arguments",
+    "cites",
+    "cites_evidence",
+    "grounds",
+    "quality",
+    "repeats",
+    "score_answer",
+    "summary",
+]
 
 NO_EXPERT = "no expert is configured"
 """In the reason of an answer that the judge would have deferred."""
@@ -39,6 +58,11 @@ class Scored:
         return "local_deferred" if deferred else self.answer.route
 
     @property
+    def confidence(self) -> float:
+        """The answer's own, on every route; a question that failed has none."""
+        return self.answer.confidence if self.answer else 0.0
+
+    @property
     def llama_seconds(self) -> float:
         """Wall time inside llama.cpp."""
         steps = self.answer.steps if self.answer else ()
@@ -61,14 +85,41 @@ def score_answer(question: Question, answer: Answer | None, seconds: float) -> S
     return Scored(question, answer, exact, f1, seconds)
 
 
+def cites(answer: Answer | None, document: str) -> bool:
+    """Whether an answer quotes a document."""
+    return answer is not None and any(c.kind == "quote" and c.document == document for c in answer.citations)
+
+
+def cites_evidence(question: Question, answer: Answer | None) -> bool:
+    """Whether an answer quotes words of the gold document that hold a gold answer."""
+    quotes = (
+        [c.quote for c in answer.citations if c.kind == "quote" and c.document == question.document] if answer else []
+    )
+    return any(contains_answer(quote, question.answers) for quote in quotes)
+
+
+def arguments(step: StepRecord) -> dict[str, Any]:
+    """What a step asked for, without what came of it."""
+    return {k: v for k, v in (step.model_extra or {}).items() if k not in OUTCOMES}
+
+
+def distinct(steps: Sequence[StepRecord]) -> list[StepRecord]:
+    """The steps that don't repeat an earlier one."""
+    kept: list[StepRecord] = []
+    for step in steps:
+        if all((step.kind, arguments(step)) != (k.kind, arguments(k)) for k in kept):
+            kept.append(step)
+    return kept
+
+
+def repeats(steps: Sequence[StepRecord]) -> int:
+    """Steps that repeat an earlier one; the agent says so instead of taking them again."""
+    return len(steps) - len(distinct(steps))
+
+
 def valid_steps(steps: Sequence[StepRecord], tools: frozenset[str]) -> int:
     """Steps of a known kind that don't repeat an earlier one."""
-    seen: list[tuple[str, dict[str, Any]]] = []
-    for step in steps:
-        said = {k: v for k, v in (step.model_extra or {}).items() if k not in OUTCOMES}
-        if step.kind in tools | PLAIN_STEPS and (step.kind, said) not in seen:
-            seen.append((step.kind, said))
-    return len(seen)
+    return sum(step.kind in tools | PLAIN_STEPS for step in distinct(steps))
 
 
 def quality(scored: Sequence[Scored], seed: int) -> dict[str, Any]:
@@ -87,8 +138,26 @@ def summary(scored: Sequence[Scored], tools: frozenset[str], seed: int) -> dict[
         "quality": {name: quality(part, seed) for name, part in parts.items()},
         "accepted_local": quality([s for s in scored if s.route == "local"], seed),
         "deferred_local": quality([s for s in scored if s.route == "local_deferred"], seed),
+        **grounds(scored, seed),
         "cost": cost(scored),
         "steps": step_figures(scored, tools),
+    }
+
+
+def grounds(scored: Sequence[Scored], seed: int) -> dict[str, Any]:
+    """Whether answers that are spans of their document (those of `squad`) are cited, and whether the confidence tells.
+
+    `evidence_cited` is the share of answerable questions with the right words quoted; `confidence_auroc` is that of
+    the answer's confidence for answerable against unanswerable ones. Empty for sets of other questions.
+    """
+    plain = [s for s in scored if not s.question.kind]
+    answerable = [s for s in plain if s.question.answerable]
+    unanswerable = [s for s in plain if not s.question.answerable]
+    if not plain:
+        return {}
+    return {
+        "evidence_cited": interval([float(cites_evidence(s.question, s.answer)) for s in answerable], seed),
+        "confidence_auroc": auroc([s.confidence for s in answerable], [s.confidence for s in unanswerable], seed),
     }
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from understudy.agents import Agent
 from understudy.apps.bench.code import portions
 from understudy.core.errors import DocumentError
-from understudy.core.settings import Settings
+from understudy.core.settings import Settings, SmallModelSettings
 
 __all__ = ["bar", "folder", "ready"]
 
@@ -45,11 +45,23 @@ def retrieval_digest() -> str:
 
 
 @contextmanager
-def ready(name: str, documents: Path, out: Path) -> Iterator[Agent]:
-    """An agent without experts on a workspace that holds some documents. Raises `DocumentError` if they are missing."""
+def ready(name: str, documents: Path, out: Path, model: str = "starter") -> Iterator[Agent]:
+    """An agent without experts on a workspace that holds some documents.
+
+    Args:
+        name: of the set; its workspace is kept under it.
+        documents: the file that holds them.
+        out: where results go.
+        model: the small model, as `small_model.path` in the settings.
+
+    Raises:
+        DocumentError: they are missing.
+        ModelFileError: the model can't be loaded.
+    """
     if not documents.exists():
         raise DocumentError(f"{documents}: no such file; give the folder of the data sets by --data")
-    with Agent.open(folder(out) / f"{name}-{retrieval_digest()}", settings=Settings()) as agent:
+    settings = Settings(small_model=SmallModelSettings(path=model))
+    with Agent.open(folder(out) / f"{name}-{retrieval_digest()}", settings=settings) as agent:
         with bar(f"reading {name}", None) as advance:
             agent.ingest([documents], on_progress=lambda done, total, passages: advance(done, total))
         yield agent

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from understudy.apps.folder import may_train, read_lines
 
@@ -74,14 +75,39 @@ def tatqa_readings(data: Path) -> Iterator[Reading]:
         yield Reading(record["question"], document["title"], passage, start, start + length, document["id"])
 
 
+def asked_about(data: Path, name: str, splits: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The documents of a set that questions of some splits are about."""
+    asked = {i for s in splits for r in read_lines(data / name / f"questions.{s}.jsonl.gz") for i in r["doc_ids"]}
+    return [d for d in read_lines(data / name / "documents.jsonl.gz") if d["id"] in asked]
+
+
+def training_documents(data: Path) -> Iterator[dict[str, Any]]:
+    """Every document that may be trained on, unless its normalised text is that of one that is measured."""
+    sides: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for document in read_lines(data / "squad" / "documents.jsonl.gz"):
+        sides[document["id"].startswith("squad-v1") or may_train(document["title"])].append(document)
+    for document in read_lines(data / "medquad" / "documents.jsonl.gz"):
+        sides[may_train(document["id"])].append(document)
+    for name, splits in (("tatqa", ("dev",)), ("finqa", ("train", "dev")), ("pubmedqa", ("train",))):
+        training = {d["id"] for d in asked_about(data, name, splits)}
+        for document in read_lines(data / name / "documents.jsonl.gz"):
+            sides[document["id"] in training].append(document)
+    sides[False] += read_lines(data / "convfinqa" / "documents.jsonl.gz")
+    measured = {normalised_text(d["text"]) for d in sides[False]}
+    yield from (d for d in sides[True] if normalised_text(d["text"]) not in measured)
+
+
+def normalised_text(text: str) -> str:
+    """Lower case, letters and digits alone: what two copies of a text have in common."""
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
 def row_labels(data: Path) -> list[str]:
     """Labels of rows in the tables of `tatqa` dev and `finqa` train and dev, as generated tables use them."""
     labels: dict[str, None] = {}
     for name, splits in (("tatqa", ("dev",)), ("finqa", ("train", "dev"))):
-        asked = {i for s in splits for r in read_lines(data / name / f"questions.{s}.jsonl.gz") for i in r["doc_ids"]}
-        for document in read_lines(data / name / "documents.jsonl.gz"):
-            if document["id"] in asked:
-                labels |= dict.fromkeys(first.strip(" :") for first in FIRST_CELL.findall(document["text"]))
+        for document in asked_about(data, name, splits):
+            labels |= dict.fromkeys(first.strip(" :") for first in FIRST_CELL.findall(document["text"]))
     return [label for label in labels if WORDED.fullmatch(label)]
 
 

@@ -131,10 +131,29 @@ PROGRAMS: dict[str, Program] = {
         "{0} / {1}",
     ),
 }  # fmt: skip
+COMPARED: tuple[tuple[str, str], ...] = (
+    ("row", "In which year was {the}{row} {more}?|In which year was the amount of {row} {more}?|"
+     "In which year was {the}{row} {more}, {a} or {b}?|In which year were {the}{row} {more}?|"
+     "Which year had the {most} {row}?|Which fiscal year had a {more} {row}?|Which FY has a {more} {row}?|"
+     "When was {the}{row} {most}?|In which period is {the}{row} the {most}?|"
+     "In which year is the amount of {row} the {most}?|Was {row} {more} in {a} or in {b}?"),
+    ("b", "Which of {row} and {other} was {more} in {b}?|Which row has the {most} {b}?|"
+     "Which had the {most} {b}?|Which one has the {most} {b}, the {row} or the {other}?|"
+     "Which item is {most} in {b}?|Which of them was the {most} in {b}?|What was the {most} in {b}?"),
+)  # fmt: skip
+"""Comparisons: which slot is the label, and the phrasings."""
+MORE = "higher|larger|greater|lower|smaller|bigger"
+MOST = "highest|largest|lowest|smallest|greatest|biggest|most|least"
+WORDY = (
+    "Why did {the}{row} {grow} {span}?|What does {row} consist of?|What is included in {row}?|What is {row}?|"
+    "How is {row} defined?|What led to the {change} in {row} in {b}?|Where is {row} disclosed?|What does {row} represent?|"
+    "When is {row} recognised?|What was the main reason for the {change} in {the}{row}?|How does the company account for {row}?|"
+    "Which method is used for {row}?|What are {row} composed of?"
+)
+"""Questions on what stands beside a table: for the reader, if it is sure enough."""
 BEYOND = (
-    "In which year was {the}{row} higher, {a} or {b}?|Which year had the highest {row}?|In which years did {row} exceed 100?|"
-    "Which of {row} and {other} was larger in {b}?|Why did {row} {grow} {span}?|How many items exceeded {row} in {b}?|"
-    "What does {row} consist of?|Which row has the largest {b}?"
+    "In which years did {row} exceed 100?|How many items exceeded {row} in {b}?|How many years had {row} above 500?|"
+    "Which rows fell {span}?|How many rows are there for {b}?"
 )
 """Questions on tables that no program answers: the expert's."""
 FOLLOW_COLUMN = "And in {b}?|What about {b}?|And {b}?|How about {b}?|What was it in {b}?|And for {b}?|the same for {b}?"
@@ -169,6 +188,10 @@ class TableQuestion:
     lookups: tuple[tuple[str, str], ...]
     expression: str | None = None
     earlier: str | None = None
+    compared: tuple[str, str] | None = None
+    """Label and superlative of a comparison."""
+    beyond: bool = False
+    """Whether nothing but reasoning answers it."""
 
 
 def make_table(rng: random.Random, labels: Sequence[str] = ()) -> Table:
@@ -223,19 +246,30 @@ def ask(table: Table, rng: random.Random) -> TableQuestion:
     """A random question on a table."""
     words = slots(table, rng)
     if table.products:
-        kinds = ["attribute", "attribute", "follow", "rows apart"]
+        kinds = ["attribute", "attribute", "follow", "rows apart", "compared"]
     else:
         kinds = ["value", "value", "follow", "change", "change", "percent", "percent", "average", "total", "share",
-                 "rows apart", "rows together", "ratio", "beyond"]  # fmt: skip
+                 "rows apart", "rows together", "ratio", "compared", "wordy", "wordy", "beyond"]  # fmt: skip
         kinds += ["average of three", "total of three"] if "c" in words else []
     kind = rng.choice(kinds)
     if kind == "follow":
         return follow_up(table, rng, words)
-    if kind == "beyond":
-        return TableQuestion(spoken(BEYOND, words, rng), ())
+    if kind == "compared":
+        return comparison(words, rng, columns=table.products)
+    if kind in ("wordy", "beyond"):
+        return TableQuestion(spoken(WORDY if kind == "wordy" else BEYOND, words, rng), (), beyond=kind == "beyond")
     template, cells, expression = PROGRAMS[kind]
     lookups = tuple((words[row], words[column]) for row, column in (cell.split() for cell in cells))
     return TableQuestion(spoken(template, words, rng), lookups, expression)
+
+
+def comparison(words: dict[str, str], rng: random.Random, *, columns: bool) -> TableQuestion:
+    """A question for the highest or lowest of a row (or, with `columns`, of a column)."""
+    label, template = COMPARED[1] if columns else rng.choice(COMPARED)
+    ends = {"more": rng.choice(either(MORE)), "most": rng.choice(either(MOST))}
+    phrasing = rng.choice(either(template))
+    question = spoken(phrasing, words | ends, rng)
+    return TableQuestion(question, (), compared=(words[label], ends["more" if "{more}" in phrasing else "most"]))
 
 
 def slots(table: Table, rng: random.Random) -> dict[str, str]:

@@ -20,10 +20,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from understudy.apps.starter.batching import batches_of_like_length
+from understudy.apps.starter.card import write_card
 from understudy.apps.starter.checkpoint import load_checkpoint, progress, save_checkpoint
 from understudy.apps.starter.corpus import row_labels
+from understudy.apps.starter.gold import gold_transcripts
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
-from understudy.apps.starter.search import training_search
+from understudy.apps.starter.search import TrainingIndex, TrainingTools
 from understudy.apps.starter.transcripts import reading_transcripts, table_transcripts, transcript_text
 from understudy.core.types import Message
 
@@ -41,7 +43,10 @@ class PlannerRecipe:
     tables: int = 22000
     readings: int = 2000
     """At most; `squad` has about 800 in the articles kept from the reader."""
-    repeat_readings: int = 3
+    repeat: int = 4
+    """How often a real question comes, each time with other scores."""
+    kept: int = 400
+    """Transcripts kept apart, to measure on."""
     longest: int = 640
     """Tokens of the longest transcript trained on."""
     steps: int = 3000
@@ -55,6 +60,8 @@ class Sequenced:
 
     ids: list[int]
     mask: list[bool]
+    steps: tuple[tuple[int, int], ...] = ()
+    """Where the steps stand in `ids`."""
 
 
 def sequence(tokenizer: Tokenizer, messages: Sequence[Message]) -> Sequenced:
@@ -63,6 +70,7 @@ def sequence(tokenizer: Tokenizer, messages: Sequence[Message]) -> Sequenced:
     newline = tokenizer.encode("\n").ids
     ids: list[int] = []
     mask: list[bool] = []
+    steps: list[tuple[int, int]] = []
     for message in messages:
         head = [start, *tokenizer.encode(message.role + "\n").ids]
         encoded = tokenizer.encode(message.content)
@@ -70,10 +78,12 @@ def sequence(tokenizer: Tokenizer, messages: Sequence[Message]) -> Sequenced:
         # Repeating the question is the same skill as copying its words into a step, and every transcript shows it.
         repeated = message.content.find("\nQuestion: ") + 1 if ids else 0
         learned = 0 if message.role == "assistant" else repeated or len(message.content)
+        if message.role == "assistant":
+            steps.append((len(ids) + len(head), len(ids) + len(head) + len(body)))
         ids += head + body + newline
         mask += [False] * len(head) + [a >= learned for a, _ in encoded.offsets] + [message.role == "assistant"]
         mask += [False] * len(newline)
-    return Sequenced(ids, mask)
+    return Sequenced(ids, mask, tuple(steps))
 
 
 def plan_batches(data: list[Sequenced], recipe: PlannerRecipe) -> list[list[Sequenced]]:
@@ -100,41 +110,66 @@ def tensors(batch: list[Sequenced]) -> tuple[Tensor, Tensor]:
 def make_data(data: Path, out: Path, recipe: PlannerRecipe) -> list[list[Message]]:
     """All transcripts, shuffled; written to `out/transcripts.jsonl` for people to read."""
     rng = random.Random(recipe.seed)
-    search, texts = training_search(data, out)
-    made = list(table_transcripts(recipe.tables, texts, row_labels(data), rng))
-    for transcript in reading_transcripts(data, search, recipe.readings, rng):
-        made += [transcript] * recipe.repeat_readings
+    index = TrainingIndex(data, out)
+    tools = TrainingTools(index)
+    made = list(table_transcripts(recipe.tables, index.texts, row_labels(data), rng))
+    made += reading_transcripts(data, tools, recipe.readings, recipe.repeat, rng)
+    made += gold_transcripts(data, tools, recipe.repeat, rng)
     rng.shuffle(made)
     lines = (json.dumps([m.model_dump() for m in t], ensure_ascii=False) for t in made)
     (out / "transcripts.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return made
 
 
-def train_planner(data: Path, out: Path, recipe: PlannerRecipe) -> None:
-    """Make the data, train, and write `out/starter.gguf`."""
+def train_planner(data: Path, out: Path, recipe: PlannerRecipe, device: str = "cpu") -> None:
+    """Make the data, train, measure on transcripts kept apart; writes `out/starter.gguf` and its model card.
+
+    Args:
+        data: the folder of data sets.
+        out: also keeps the transcripts, and the checkpoint from which a killed run goes on.
+        recipe: everything that decides the outcome.
+        device: where torch computes, such as `cuda`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     transcripts = make_data(data, out, recipe)
     tokenizer = train_tokenizer((transcript_text(t) for t in transcripts), recipe.vocabulary)
-    sequences = [sequence(tokenizer, t) for t in transcripts]
-    sequences = [s for s in sequences if len(s.ids) <= recipe.longest]
+    sequences = [s for s in (sequence(tokenizer, t) for t in transcripts) if len(s.ids) <= recipe.longest]
+    kept, sequences = sequences[: recipe.kept], sequences[recipe.kept :]
     console.print(f"{len(sequences)} transcripts, {sum(len(s.ids) for s in sequences) // len(sequences)} tokens each")
     model = build_network(tokenizer.get_vocab_size(), width=recipe.width, layers=recipe.layers).train()
-    fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt")
+    fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt", device)
+    scores = evaluate(model.eval(), kept, device)
+    console.print(scores)
     full, packed = out / "planner.f32.gguf", out / "starter.gguf"
-    write_gguf(model.eval(), tokenizer, full, profile="pointing", name="understudy-starter")
+    write_gguf(model.cpu(), tokenizer, full, profile="pointing", name="understudy-starter")
     quantize(full, packed)
-    (out / "planner.json").write_text(json.dumps(asdict(recipe), indent=2))
+    write_card(out / "planner.md", "planner", packed, asdict(recipe), scores)
 
 
-def fit(model: nn.Module, plan: list[list[Sequenced]], recipe: PlannerRecipe, checkpoint: Path) -> None:
+def evaluate(model: nn.Module, kept: Sequence[Sequenced], device: str) -> dict[str, float]:
+    """Share of the steps of transcripts kept apart that are foretold to the last token."""
+    right = steps = 0
+    for item in kept:
+        with torch.no_grad():
+            foretold = model(torch.tensor([item.ids], device=device)).logits[0].argmax(-1).tolist()
+        for start, end in item.steps:
+            steps += 1
+            right += foretold[start - 1 : end - 1] == item.ids[start:end]
+    return {"transcripts": len(kept), "steps": steps, "steps_right": round(right / max(1, steps), 4)}
+
+
+def fit(
+    model: nn.Module, plan: list[list[Sequenced]], recipe: PlannerRecipe, checkpoint: Path, device: str = "cpu"
+) -> None:
     """Optimise, with a checkpoint every 200 steps."""
+    model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, recipe.steps))
     stateful: dict[str, Any] = {"model": model, "optimizer": optimizer, "schedule": schedule}
 
     def take(batch: list[Sequenced]) -> float:
-        ids, labels = tensors(batch)
+        ids, labels = (part.to(device) for part in tensors(batch))
         hidden = model.model(ids).last_hidden_state[:, :-1]  # type: ignore[operator]
         targets = labels[:, 1:]
         wanted = targets >= 0

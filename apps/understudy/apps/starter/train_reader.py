@@ -8,89 +8,25 @@ resumes from the last checkpoint.
 from __future__ import annotations
 
 import json
-import random
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
-from understudy.apps.starter.batching import batches_of_like_length
+from understudy.apps.starter.calibrate_reader import calibrate
+from understudy.apps.starter.card import write_card
 from understudy.apps.starter.checkpoint import load_checkpoint, progress, save_checkpoint
-from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings, tatqa_readings
-from understudy.retrieval.onnx_models import packaged_weights
+from understudy.apps.starter.reader_data import Encoded, ReaderRecipe, training_plan
 from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder
 
+__all__ = ["ReaderRecipe", "train_reader"]
+
 console = Console(stderr=True)
-
-
-@dataclass(frozen=True)
-class ReaderRecipe:
-    """Everything that decides the outcome of a training run."""
-
-    seed: int = 17
-    rank: int = 32
-    steps: int = 3600
-    batch: int = 16
-    learning_rate: float = 6e-4
-    dropout: float = 0.1
-    """Of hidden states alone: on attention weights it slows a step too much."""
-    max_tokens: int = 288
-    negatives: float = 0.3
-    """Near-miss negatives, as a share of the answerable readings."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A reading as token ids; `start` and `end` are token positions, 0 for "no answer here"."""
-
-    ids: list[int]
-    types: list[int]
-    start: int
-    end: int
-
-
-def encode(tokenizer: Tokenizer, reading: Reading, max_tokens: int, with_title: bool) -> Encoded | None:
-    """Question and passage (under its title) as one input; `None` when the span falls behind the cut."""
-    prefix = f"{reading.title}\n" if with_title else ""
-    tokenizer.enable_truncation(max_tokens, strategy="only_second")
-    encoding = tokenizer.encode(reading.question.strip(), prefix + reading.passage)
-    start = end = 0
-    if reading.start is not None and reading.end is not None:
-        first, last = reading.start + len(prefix), reading.end + len(prefix)
-        inside = [
-            i
-            for i, (a, b) in enumerate(encoding.offsets)
-            if encoding.type_ids[i] == 1 and b > a and a < last and b > first
-        ]
-        if not inside or encoding.offsets[inside[-1]][1] < last:
-            return None
-        start, end = inside[0], inside[-1]
-    return Encoded(encoding.ids, encoding.type_ids, start, end)
-
-
-def near_misses(readings: Sequence[Reading], share: float, rng: random.Random) -> list[Reading]:
-    """Questions on another passage of their own article that doesn't hold the answer."""
-    by_group: dict[str, list[str]] = defaultdict(list)
-    for reading in readings:
-        if reading.passage not in by_group[reading.group]:
-            by_group[reading.group].append(reading.passage)
-    misses = []
-    for reading in readings:
-        if reading.start is None or rng.random() >= share:
-            continue
-        answer = reading.passage[reading.start : reading.end]
-        others = [p for p in by_group[reading.group] if p != reading.passage and answer not in p]
-        if others:
-            misses.append(Reading(reading.question, reading.title, rng.choice(others), None, None, reading.group))
-    return misses
 
 
 def collate(batch: list[Encoded]) -> dict[str, Tensor]:
@@ -150,33 +86,35 @@ def trained_state(model: SpanReader) -> dict[str, Tensor]:
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
-def export(model: SpanReader, recipe: ReaderRecipe, out: Path) -> None:
+def export(trained: dict[str, Tensor], recipe: ReaderRecipe, weights: Path) -> None:
     """The shipped form: half-precision LoRA factors and heads."""
     tensors = {
         name.removeprefix("encoder.").replace(".parametrizations.weight.0", ""): t.half().contiguous()
-        for name, t in trained_state(model).items()
+        for name, t in trained.items()
     }
-    save_file(tensors, str(out / "reader.safetensors"), {"recipe": json.dumps(asdict(recipe))})
+    save_file(tensors, str(weights), {"recipe": json.dumps(asdict(recipe))})
 
 
-def training_examples(data: Path, recipe: ReaderRecipe) -> list[Encoded]:
-    """All readings of the training side that fit, near misses among them."""
-    rng = random.Random(recipe.seed)
-    readings = [r for r in [*squad_readings(data), *tatqa_readings(data)] if not held_for_planner(r.group)]
-    readings += near_misses(readings, recipe.negatives, rng)
-    tokenizer = Tokenizer.from_file(str(packaged_weights() / "tokenizer.json"))
-    tokenizer.no_padding()
-    encoded = [encode(tokenizer, r, recipe.max_tokens, rng.random() < 0.7) for r in readings]
-    return [e for e in encoded if e is not None]
+class Average:
+    """The moving average of a model's trained weights (Polyak and Juditsky 1992)."""
+
+    def __init__(self, model: SpanReader, decay: float) -> None:
+        self.state = trained_state(model)
+        self.decay = decay
+
+    def update(self, model: SpanReader) -> None:
+        """Take the present weights in."""
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                self.state[name].lerp_(parameter.detach(), 1 - self.decay)
 
 
-def train_reader(data: Path, out: Path, recipe: ReaderRecipe) -> None:
-    """Train, checkpoint every 100 steps under `out`, and write `out/reader.safetensors`."""
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(recipe.seed)
-    examples = training_examples(data, recipe)
-    console.print(f"{len(examples)} readings, {sum(e.start == 0 for e in examples)} without an answer")
-    model = build_model(recipe.rank, recipe.dropout)
+def fit(
+    model: SpanReader, plan: list[list[Encoded]], recipe: ReaderRecipe, checkpoint: Path, device: str = "cpu"
+) -> dict[str, Tensor]:
+    """Optimise, with a checkpoint every 100 steps; gives the averaged weights."""
+    model.to(device)
+    average = Average(model, recipe.averaged)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -184,28 +122,58 @@ def train_reader(data: Path, out: Path, recipe: ReaderRecipe) -> None:
     )
 
     def take(batch: list[Encoded]) -> float:
-        loss = loss_of(model, collate(batch))
+        loss = loss_of(model, {name: tensor.to(device) for name, tensor in collate(batch).items()})
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+        average.update(model)
         return loss.item()
 
-    checkpoint = out / "reader.checkpoint.pt"
     stateful: dict[str, Any] = {"optimizer": optimizer, "schedule": schedule}
     saved = load_checkpoint(checkpoint, asdict(recipe))
     if saved is not None:
         model.load_state_dict(saved["model"], strict=False)
         for name, part in stateful.items():
             part.load_state_dict(saved[name])
-        torch.set_rng_state(saved["rng"])
-    plan = batches_of_like_length(
-        examples, lambda e: len(e.ids), batch=recipe.batch, pool=50, steps=recipe.steps, seed=recipe.seed
-    )
+        average.state = {name: tensor.to(device) for name, tensor in saved["average"].items()}
+        set_noise(saved["noise"])
     for done in progress(plan, saved["step"] if saved else 0, recipe.steps, take, every=20):
         if done % 100 == 0:
             state = {name: part.state_dict() for name, part in stateful.items()}
-            state |= {"model": trained_state(model), "rng": torch.get_rng_state(), "step": done}
+            state |= {"model": trained_state(model), "average": average.state, "noise": noise(), "step": done}
             save_checkpoint(checkpoint, asdict(recipe), state)
-    export(model, recipe, out)
+    return {name: tensor.cpu() for name, tensor in average.state.items()}
+
+
+def noise() -> list[Tensor]:
+    """The state of the generators that dropout draws from."""
+    return [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+
+
+def set_noise(states: list[Tensor]) -> None:
+    """Go on drawing where a run stopped."""
+    torch.set_rng_state(states[0])
+    for at, state in enumerate(states[1:]):
+        torch.cuda.set_rng_state(state, at)
+
+
+def train_reader(data: Path, out: Path, recipe: ReaderRecipe, device: str = "cpu") -> None:
+    """Train, calibrate and measure on articles kept apart; writes `out/reader.safetensors` and its model card.
+
+    Args:
+        data: the folder of data sets.
+        out: also keeps the checkpoint, from which a killed run goes on.
+        recipe: everything that decides the outcome.
+        device: where torch computes, such as `cuda`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    plan = training_plan(data, recipe)
+    trained = fit(build_model(recipe.rank, recipe.dropout), plan, recipe, out / "reader.checkpoint.pt", device)
+    weights = out / "reader.safetensors"
+    export(trained, recipe, weights)
+    scores = calibrate(data, out, weights)
+    console.print(scores)
+    write_card(out / "reader.md", "reader", weights, asdict(recipe), scores)

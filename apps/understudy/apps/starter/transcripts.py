@@ -1,53 +1,23 @@
-"""Whole transcripts for the planner, in exactly the agent's format: the profile renders them.
-
-Table questions come with generated tables and simulated reader spans; reading questions come from the training data
-through the real search tool, and their last step is labelled by whether the reader's best span is the answer.
-"""
+"""Transcripts on generated tables, and on real questions through the real search."""
 
 from __future__ import annotations
 
-import json
+import math
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from understudy.agents.profiles import POINTING
-from understudy.apps.starter.corpus import held_for_planner, squad_readings
+from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings
+from understudy.apps.starter.script import Script, scaled, step
+from understudy.apps.starter.search import TrainingTools
 from understudy.apps.starter.tables import Table, TableQuestion, ask, make_table
-from understudy.core.types import Evidence, Finding, Message, Observation, Passage
+from understudy.core.types import Finding, Message, Observation, Passage
 
-__all__ = ["reading_transcripts", "step", "table_transcripts", "transcript_text"]
+__all__ = ["reading_transcripts", "table_transcripts", "transcript_text"]
 
-Search = Callable[[str], Observation]
-
-
-def step(kind: str, **arguments: object) -> Message:
-    """A step as the grammar writes it: words of the thread stand behind a space."""
-    spaced = {k: f" {v}" if k in ("query", "row", "column") else v for k, v in arguments.items()}
-    return Message(
-        role="assistant", content=json.dumps({"kind": kind, **spaced}, ensure_ascii=False, separators=(",", ":"))
-    )
-
-
-class Script:
-    """A transcript under construction."""
-
-    def __init__(self, question: str, earlier: Sequence[str] = ()) -> None:
-        self.question = question
-        self.messages = POINTING.open(question, [(asked, "") for asked in earlier], "")
-        self.evidence = Evidence()
-
-    def take(self, message: Message) -> None:
-        """A step that ends the transcript."""
-        self.messages.append(message)
-
-    def use(self, message: Message, observation: Observation) -> int:
-        """A step that runs a tool; gives the number of the first new finding."""
-        first = len(self.evidence.findings) + 1
-        self.messages += [message, POINTING.observe(self.question, self.evidence, observation)]
-        self.evidence = self.evidence.extended(observation)
-        return first
+PRONOUNS = ("it", "they", "he", "she", "this", "that")
 
 
 def table_passage(table: Table, rng: random.Random) -> Passage:
@@ -81,7 +51,7 @@ def simulated_span(index: int, passage: Passage, rng: random.Random) -> Finding:
     words = line.strip("| ").split(" | ") if "|" in line else line.split()
     at = rng.randrange(len(words))
     value = words[at] if "|" in line else " ".join(words[at : at + rng.randint(1, 4)])
-    return Finding(text=value or "0", score=rng.random() ** 2, origin="reader", passage=index)
+    return Finding(text=value or "0", score=rng.random() ** 3, origin="reader", passage=index)
 
 
 def some_words(texts: Sequence[str], rng: random.Random) -> str:
@@ -107,7 +77,10 @@ def asked_before(question: TableQuestion, other: str, rng: random.Random) -> lis
 def table_transcripts(
     count: int, texts: Sequence[str], labels: Sequence[str], rng: random.Random
 ) -> Iterator[list[Message]]:
-    """Look-ups, arithmetic and follow-ups over generated tables; what fails or goes beyond that is consulted on."""
+    """Look-ups, comparisons, arithmetic and follow-ups over generated tables.
+
+    Where a look-up fails, or no program applies, the reader's best span is answered if it is worth it.
+    """
     other = "What is the notice period?"
     for _ in range(count):
         table = make_table(rng, labels if rng.random() < 0.6 else [some_words(texts, rng) for _ in range(8)])
@@ -115,67 +88,85 @@ def table_transcripts(
         script = Script(question.question, asked_before(question, other, rng))
         query = f"{question.earlier} {question.question}" if question.earlier else question.question
         script.use(step("search", query=query), simulated_search(table, rng, texts))
-        fails_at = rng.randrange(20)
-        numbers = []
-        for at, (row, column) in enumerate(question.lookups):
-            found = found_cell(table, row, column, rng)
-            if at == fails_at:
-                found = Observation(text=f"no cell at row {row!r}, column {column!r}", error=True)
-            numbers.append(script.use(step("lookup", row=row, column=column), found))
-            if found.error:
-                break
-        finish(script, question, numbers, fails_at < len(question.lookups), rng)
+        work_out(script, table, question, rng)
         other = question.question
         yield script.messages
 
 
-def finish(script: Script, question: TableQuestion, numbers: list[int], failed: bool, rng: random.Random) -> None:
-    """Consult after a failure or where no program applies; otherwise calculate if needed, and answer."""
-    if not question.lookups:
-        script.take(step("consult", reason="needs_reasoning"))
-    elif failed:
-        script.take(step("consult", reason="needs_arithmetic" if question.expression else "incomplete_evidence"))
-    elif question.expression is None:
-        script.take(step("answer", findings=[numbers[0]]))
-    else:
+def work_out(script: Script, table: Table, question: TableQuestion, rng: random.Random) -> None:
+    """The steps after the search: the comparison, or the cells and what to do with them."""
+    failure = Observation(text="no cell at row 'x', column 'y'", error=True)
+    if question.compared is not None:
+        label, by = question.compared
+        winner = rng.choice(table.columns if label.lower() in map(str.lower, table.rows) else table.rows)
+        result = Observation(findings=(Finding(text=winner, score=rng.uniform(0.5, 1.0), origin="table"),))
+        number = script.use(step("compare", label=label, by=by), failure if rng.random() < 0.1 else result)
+        finish(script, question, [number] if len(script.evidence.findings) >= number else [])
+        return
+    fails_at = rng.randrange(16)
+    numbers = []
+    for at, (row, column) in enumerate(question.lookups):
+        found = failure if at == fails_at else found_cell(table, row, column, rng)
+        number = script.use(step("lookup", row=row, column=column), found)
+        if found.error:
+            return finish(script, question, [])
+        numbers.append(number)
+    if question.expression is not None:
         expression = question.expression.format(*(f"f{n}" for n in numbers))
-        result = Finding(text=f"{rng.uniform(-500, 5000):.2f}", score=rng.uniform(0.5, 1.0), origin="calculator")
-        last = script.use(step("calculate", expression=expression), Observation(findings=(result,)))
-        script.take(step("answer", findings=[last]))
+        value = Finding(text=f"{rng.uniform(-500, 5000):.2f}", score=rng.uniform(0.5, 1.0), origin="calculator")
+        numbers = [script.use(step("calculate", expression=expression), Observation(findings=(value,)))]
+    finish(script, question, numbers)
 
 
-def reading_transcripts(data: Path, search: Search, limit: int, rng: random.Random) -> Iterator[list[Message]]:
-    """Questions of articles the reader never saw, through the real search; the label is what would have been right.
+def finish(script: Script, question: TableQuestion, numbers: Sequence[int]) -> None:
+    """Answer with the first finding there is; without one, a span will hardly do for arithmetic."""
+    if numbers:
+        script.take(step("answer", findings=[numbers[0]]))
+    elif question.expression is not None or question.beyond:
+        script.take(step("consult", reason="needs_arithmetic" if question.expression else "needs_reasoning"))
+    else:
+        script.read_or_consult("incomplete_evidence" if question.lookups or question.compared else "unsure")
 
-    A passage in four passes for a table: that there is one must not be what decides.
+
+def reading_transcripts(
+    data: Path, tools: TrainingTools, limit: int, repeat: int, rng: random.Random
+) -> Iterator[list[Message]]:
+    """Questions of articles the reader never saw, through the real search, alone and as follow-ups.
+
+    Each comes `repeat` times with other scores, so that the score decides and not the wording. A passage in four
+    passes for a table: that there is one must not be what decides either.
     """
     readings = [r for r in squad_readings(data) if held_for_planner(r.group)]
     rng.shuffle(readings)
+    beside: dict[str, list[Reading]] = defaultdict(list)
+    for reading in readings:
+        beside[reading.passage].append(reading)
     for reading in readings[:limit]:
-        gold = None if reading.start is None else reading.passage[reading.start : reading.end]
-        script = Script(reading.question, [rng.choice(readings).question] if rng.random() < 0.25 else [])
-        found = search(reading.question)
+        question, earlier, query = in_thread(reading, beside[reading.passage], readings, rng)
+        found = tools.search(query, question)
         passages = tuple(p.model_copy(update={"table": rng.random() < 0.25}) for p in found.passages)
-        script.use(step("search", query=reading.question), found.model_copy(update={"passages": passages}))
-        script.take(label(gold, script.evidence))
-        yield script.messages
+        found = found.model_copy(update={"passages": passages})
+        for _ in range(repeat):
+            script = Script(question, earlier)
+            script.use(step("search", query=query), scaled(found, math.exp(rng.gauss(0, 1.2))))
+            script.read_or_consult("unsure")
+            yield script.messages
 
 
-def label(gold: str | None, evidence: Evidence) -> Message:
-    """Point at the reader's best span if it is right; consult when it isn't; decline when there is no answer."""
-    if gold is None:
-        return step("decline", reason="not_in_documents")
-    best = max(range(len(evidence.findings)), key=lambda i: evidence.findings[i].score, default=None)
-    if best is not None and overlap(evidence.findings[best].text, gold) >= 0.6:
-        return step("answer", findings=[best + 1])
-    return step("consult", reason="unsure")
-
-
-def overlap(a: str, b: str) -> float:
-    """Token F1 of two short texts."""
-    left, right = a.lower().split(), b.lower().split()
-    common = sum(min(left.count(w), right.count(w)) for w in set(left))
-    return 2 * common / (len(left) + len(right)) if common else 0.0
+def in_thread(
+    reading: Reading, beside: Sequence[Reading], others: Sequence[Reading], rng: random.Random
+) -> tuple[str, list[str], str]:
+    """A question, what was asked before it, and the query: with the earlier question where it is only hinted at."""
+    question = " ".join(reading.question.split())
+    unrelated = [rng.choice(others).question.strip()] if rng.random() < 0.3 else []
+    names = [w for w in re.findall(r"[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*", question[1:]) if w in reading.passage]
+    if names and len(beside) > 1 and rng.random() < 0.4:
+        name = max(names, key=len)
+        first = " ".join(rng.choice([b for b in beside if b is not reading]).question.split())
+        if name in first and first != question:
+            hinted = question.replace(name, rng.choice(PRONOUNS), 1)
+            return hinted, [*unrelated, first], f"{first} {hinted}"
+    return question, unrelated, question
 
 
 def transcript_text(messages: Sequence[Message]) -> str:
