@@ -115,3 +115,10 @@ def test_a_search_asks_a_whole_question_of_the_thread_or_an_earlier_one_before_i
         assert searching(model, f" {query}", thread), query
     for query in ("And in", "made it?", f"And in 2019? {thread[0]}", ""):
         assert not searching(model, f" {query}", thread), query
+
+
+@pytest.mark.parametrize("text", ["0\x0b0", "a\x1cb"])
+def test_a_quote_is_more_than_a_control_character_that_is_white_space(model: SmallModel, text: str) -> None:
+    assert quoting(model, text, text)
+    assert not quoting(model, text[1], text)
+    assert quoting(model, "a\x07b", "a\x07b")

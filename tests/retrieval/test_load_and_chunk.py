@@ -194,6 +194,8 @@ def test_long_tables_keep_their_header_in_every_passage() -> None:
         (["|  | May, |  |", "| --- | --- | --- |", "|  | 2019 | 2018 |", "| Sales | 5 | 4 |"], 3),
         (["| Year ended |  |  |", "| --- | --- | --- |", "| (in thousands) | 2019 | 2018 |", "| Sales | 5 | 4 |"], 3),
         (["|  | 2019 | 2018 |", "| --- | --- | --- |", "| Founded | 1999 | 2001 |", "| Sales | 5 | 4 |"], 2),
+        (["| Company | Acme | Beta |", "| --- | --- | --- |", "| Founded | 1998 | 2004 |", "| Staff | 5 | 4 |"], 2),
+        (["|  | Ended |  |", "| --- | --- | --- |", "| Plan | May 31, 2020 | May 31, 2019 |", "| Yield | 5 | 4 |"], 3),
         (["| Item | Value |", "| --- | --- |", "| Founded | 1999 |", "| Sales | 5 |"], 2),
     ],
 )

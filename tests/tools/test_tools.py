@@ -252,6 +252,26 @@ def test_compare(label: str, by: str, question: str, winner: str) -> None:
     assert SALES.text[found.start : found.end] in observation.text
 
 
+def test_a_long_table_is_compared_whole_and_named_totals_compete() -> None:
+    lines = [f"| Product {n} | {100 + n} | {n} |" for n in range(40)]
+    slices = [table_of("\n".join(lines[at : at + 10]), "| | Price | Stock |\n|---|---|---|") for at in range(0, 40, 10)]
+    assert compare("Price", "highest", slices, "Which has the highest price?").findings[0].text == "Product 39"
+    balance = table_of(
+        "| Cash | 9 |\n| Total assets | 5 |\n| Total liabilities | 4 |\n| Loss | — |", "| | 2019 |\n|---|---|"
+    )
+    named = "Which of Total assets and Total liabilities was higher in 2019?"
+    assert compare("2019", "higher", [balance], named).findings[0].text == "Total assets"
+    assert compare("2019", "lowest", [balance], "Which row is lowest in 2019?").findings[0].text == "Loss"
+
+
+def test_of_rows_that_match_alike_the_one_with_fewer_other_words_is_compared() -> None:
+    table = table_of(
+        "| Net income (1) | 3 | 5 | 4 |\n| Net income per share | .3 | .5 | .7 |",
+        "| | 2019 | 2018 | 2017 |\n|---|---|---|---|",
+    )
+    assert compare("net income", "highest", [table], "In which year was net income highest?").findings[0].text == "2018"
+
+
 @pytest.mark.parametrize(
     ("label", "by", "words"),
     [

@@ -25,7 +25,7 @@ __all__ = ["quote_chunks", "step_grammar"]
 CHUNK = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\s+|\S")
 LONGEST_RUN = 400
 """Characters of JSON in a quote or another run of words."""
-ANY, INK = r"([^\\]|\\.)", r"([^\\\s]|\\[\"\\\/u])"
+ANY, INK = r"([^\\]|\\.)", r"([^\\\s]|\\[\"\\\/]|\\u00(0[0-8ef]|1[0-9ab]))"
 """A character of JSON text, and one that isn't white space, as regular expressions."""
 MARK, SPACED_MARK, CLOSE = r'"\""', r'"\" "', r'"\"}"'
 """A quotation mark, one with a space (so that the words after it are the tokens that they are in a sentence, which
@@ -151,7 +151,7 @@ def tool_rule(rules: Rules, number: int, tool: BaseTool, profile: Profile) -> st
         }
         return "%json " + json.dumps(whole)
     parts = [quoted('{"kind":' + json.dumps(tool.name))]
-    declared = tool.get_input_schema().model_json_schema().get("properties", {})  # the form for OpenAI drops our marks
+    declared = tool.get_input_jsonschema().get("properties", {})  # the form for OpenAI drops our marks
     for field, spec in schema.get("properties", {}).items():
         parts.append(quoted("," + json.dumps(field) + ":"))
         marked = {**spec, **{k: v for k, v in declared.get(field, {}).items() if k.startswith("x-")}}

@@ -28,7 +28,7 @@ from understudy.core.types import Evidence, Message, Observation
 __all__ = ["SmallModel", "starter_path"]
 
 CONTENT = re.compile(
-    r'"(?:quote|text|query|row|column|expression)":"((?:[^"\\]|\\.)*)"|"kind":"(answer)","findings":\[([\d,]*)\]'
+    r'"(?:quote|text|query|row|column|label|by|expression)":"((?:[^"\\]|\\.)*)"|"kind":"(answer)","findings":\[([\d,]*)\]'
 )
 REMEMBERED_STEPS = 512
 

@@ -19,7 +19,11 @@ HEADING = re.compile(r"(#{1,6})\s+(.+)")
 SENTENCE_END = re.compile(r"[.!?。！？][\"'”)\]]*\s+|\n")
 RULE = re.compile(r"\|?[\s:|-]+\|[\s:|-]*$")
 
-PERIOD = re.compile(r"(?<![\d.,])(?:19|20)\d\d(?![\d.,]\d)|\bFY ?\d\d\b")
+PERIOD = re.compile(
+    r"(?:(?:fiscal|year|years|quarter|months|ended|FY|Q[1-4]|[A-Z][a-z]{2,8}\.?|\d{1,2},?) )*"
+    r"(?:19|20)\d\d(?: ?\(\d\))?|FY ?\d\d"
+)
+"""A cell that names a period and nothing else: "2019", "January 31, 2020", "FY19", "Year ended March 2018 (1)"."""
 
 
 @dataclass(frozen=True)
@@ -148,18 +152,25 @@ def header_height(rows: list[str]) -> int:
     """How many lines at the top are header: to the rule, and rows below it that hold no data.
 
     Those are rows with an empty first cell (years, units), and the first one with nothing but periods after its first
-    cell, if no line above it has any ("Years ended March 31," over "(in thousands) | 2019 | 2018").
+    cell, if the line above has neither periods nor a name for every column ("Years ended March 31," over
+    "(in thousands) | 2019 | 2018").
     """
     rule = next((i for i, row in enumerate(rows[:4]) if RULE.fullmatch(row)), None)
     height = 0 if rule is None else rule + 1
     while height < min(len(rows) - 1, 5) and rule is not None:
-        cells = [c.strip() for c in rows[height].strip("|").split("|")]
-        periods = [bool(PERIOD.search(c)) for c in cells[1:] if c]
-        names_periods = len(periods) > 1 and all(periods) and not any(PERIOD.search(row) for row in rows[:height])
+        cells, above = cells_of(rows[height]), [cells_of(row)[1:] for row in rows[:height] if not RULE.fullmatch(row)]
+        periods = [bool(PERIOD.fullmatch(c)) for c in cells[1:] if c]
+        unnamed = not any(all(line) or any(map(PERIOD.fullmatch, line)) for line in above)
+        names_periods = len(periods) > 1 and all(periods) and unnamed
         if not any(cells) or (cells[0] and not names_periods):
             break
         height += 1
     return height
+
+
+def cells_of(row: str) -> list[str]:
+    """The stripped cells of a row."""
+    return [c.strip() for c in row.strip().strip("|").split("|")]
 
 
 def caption_before(text: str, previous: Block | None, table: Block) -> str:

@@ -90,10 +90,10 @@ class SpanReader:
         windows = [
             (index, window)
             for index, passage in enumerate(passages)
-            for window in self._windows(question, f"{passage.title}\n{passage.text}")
+            for window in self._windows(question, heading(passage) + passage.text)
         ]
         found: list[Span] = []
-        prefix = [len(p.title) + 1 for p in passages]
+        prefix = [len(heading(p)) for p in passages]
         for at in range(0, len(windows), 16):
             part = windows[at : at + 16]
             feed = padded([w.ids for _, w in part], [w.type_ids for _, w in part])
@@ -112,6 +112,11 @@ class SpanReader:
         question = question.strip()
         offsets = self._questions.encode(question, add_special_tokens=False).offsets
         return question[: offsets[-1][1]] if offsets else ""
+
+
+def heading(passage: Passage) -> str:
+    """What is read before a passage's text, and no span is taken of: its title, and a table's header."""
+    return f"{passage.title}\n{passage.context}\n" if passage.table and passage.context else f"{passage.title}\n"
 
 
 def sides(window: Any) -> tuple[list[int], list[int]]:

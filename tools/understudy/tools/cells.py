@@ -12,6 +12,7 @@ __all__ = ["Cell", "cells_of", "match", "words"]
 
 WORD = re.compile(r"[^\W\d_]{3,}(?=\d)|[^\W_]+")
 """A month and a day that were printed together ("December31") are two words; "FY18" and "A1" are one."""
+FOOTNOTE = re.compile(r"\(\d{1,2}\)")
 RULE = re.compile(r"[|\s:-]+")
 
 
@@ -90,7 +91,7 @@ def column_labels(header: Sequence[str]) -> dict[int, str]:
 
 def words(text: str) -> set[str]:
     """Folded words without a plural s."""
-    found = (w.casefold() for w in WORD.findall(text))
+    found = (w.casefold() for w in WORD.findall(FOOTNOTE.sub("", text)))
     return {w[:-1] if len(w) > 3 and w.endswith("s") else w for w in found} - {"the", "of", "in", "and", "for", "a"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -22,6 +23,7 @@ HIGH = re.compile(
 LOW = re.compile(
     r"\b(?:low|small|few|cheap|short|light|weak)(?:er|est)\b|\b(?:less|least|min|minimum|worst)\b", re.IGNORECASE
 )
+DASHES = ("-", "–", "—")
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 GOOD_ENOUGH = 0.6
 """Least match of the asked label."""
@@ -39,26 +41,27 @@ class CompareArguments(BaseModel):
 def compare(label: str, by: str, tables: Sequence[Passage], question: str = "") -> Observation:
     """The label of the highest or lowest cell. Raises `ToolError`.
 
-    If the question names two or more of the labels that could be the answer, only those compete; totals never do.
+    If the question names two or more of the labels that could be the answer, only those compete; else all but totals.
     """
     highest = direction(by)
     cells = [c for index, passage in enumerate(tables) for c in cells_of(index, passage)]
     if not cells:
         raise ToolError("none of these documents has a table")
-    by_row, row = max((match(label, c.row), c.row) for c in cells)
-    by_column, column = max((match(label, c.column), c.column) for c in cells)
+    named = words(question)
+    row = max(cells, key=lambda c: likeness(label, c.row, named))
+    column = max(cells, key=lambda c: likeness(label, c.column, named))
+    by_row, by_column = match(label, row.row), match(label, column.column)
     if max(by_row, by_column) < GOOD_ENOUGH:
-        raise ToolError(f"no row or column {label!r}; nearest are {row!r} and {column!r}")
-    along = by_row >= by_column
-    line = next(c for c in cells if (c.row == row if along else c.column == column))
-    table = [c for c in cells if c.passage == line.passage]
-    if along:
-        rivals = competing([(c.column, c) for c in table if c.line == line.line], question)
+        raise ToolError(f"no row or column {label!r}; nearest are {row.row!r} and {column.column!r}")
+    if by_row >= by_column:
+        same = [(c.column, c) for c in cells if (c.passage, c.line) == (row.passage, row.line)]
     else:
-        rivals = competing([(c.name, c) for c in table if c.column == column], question)
+        table = {i for i, p in enumerate(tables) if same_table(p, tables[column.passage])}
+        same = [(c.name, c) for c in cells if c.passage in table and c.column == column.column]
+    rivals = competing(same, question)
     if len(rivals) < 2:
         raise ToolError(f"there is nothing to compare {label!r} with")
-    name, best = (max if highest else min)(rivals, key=lambda rival: number_in(rival[1].text))
+    name, best = (max if highest else min)(rivals, key=lambda rival: value_of(rival[1]))
     chosen = Finding(
         text=as_asked(name, question), score=round(max(by_row, by_column), 4), origin="table", passage=0,
         start=best.start, end=best.end, quote_start=best.line[0], quote_end=best.line[1],
@@ -66,6 +69,21 @@ def compare(label: str, by: str, tables: Sequence[Passage], question: str = "") 
     return Observation(
         text=f"{best.row}, {best.column}: {best.text}", passages=(tables[best.passage],), findings=(chosen,)
     )
+
+
+def likeness(label: str, other: str, question: set[str]) -> tuple[float, bool, int]:
+    """How well a label is the one that is meant: by its words, by being whole in the question, by having few more."""
+    return match(label, other), words(other) <= question, -len(words(other))
+
+
+def same_table(one: Passage, other: Passage) -> bool:
+    """Whether two passages are slices of one table: their header stands above both."""
+    return (one.document, one.context) == (other.document, other.context)
+
+
+def value_of(cell: Cell) -> Decimal:
+    """The number of a cell; a dash is nothing."""
+    return number_in(cell.text) if re.search(r"\d", cell.text) else Decimal(0)
 
 
 def direction(by: str) -> bool:
@@ -78,11 +96,11 @@ def direction(by: str) -> bool:
 
 
 def competing(labelled: Sequence[tuple[str, Cell]], question: str) -> list[tuple[str, Cell]]:
-    """The cells with numbers that can win: of those that the question names, if it names two, else of all."""
-    able = [(name, c) for name, c in labelled if name and re.search(r"\d", c.text) and not total(name)]
+    """The cells with numbers that can win: of those that the question names, if it names two, else all but totals."""
+    able = [(name, c) for name, c in labelled if name and (re.search(r"\d", c.text) or c.text in DASHES)]
     asked = words(question)
     named = [(name, c) for name, c in able if words(name) and words(name) <= asked]
-    return named if len(named) >= 2 else able
+    return named if len(named) >= 2 else [(name, c) for name, c in able if not total(name)]
 
 
 def as_asked(name: str, question: str) -> str:

@@ -104,7 +104,7 @@ class LocalToolBox:
                 return self._in_tables(find, scope, evidence)
             case "compare":
                 rivals = CompareArguments.model_validate(arguments)
-                return self._in_tables(partial(compare, rivals.label, rivals.by, question=question), scope, evidence)
+                return self._compare(rivals, question, scope, evidence)
             case "calculate":
                 return calculate(CalculateArguments.model_validate(arguments).expression, evidence.findings)
             case _ if name in self._extra:
@@ -132,6 +132,12 @@ class LocalToolBox:
                 documents.append(scope.document)
             cell = find(self._tables(scope.collection, documents))
         return known(cell, evidence)
+
+    def _compare(self, asked: CompareArguments, question: str, scope: Scope, evidence: Evidence) -> Observation:
+        """In whole tables: those of the documents whose tables were found, or else of all that were found."""
+        found = [p.document for p in evidence.passages if p.table] or [p.document for p in evidence.passages]
+        documents = [scope.document] if scope.document is not None else list(dict.fromkeys(found))
+        return known(compare(asked.label, asked.by, self._tables(scope.collection, documents), question), evidence)
 
     def _run_extra(self, tool: BaseTool, arguments: dict[str, object]) -> Observation:
         try:
