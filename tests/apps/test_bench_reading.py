@@ -1,4 +1,4 @@
-"""Suite `reader`: figures worked by hand, and the same reading at full precision."""
+"""Suite `reader`: figures worked by hand, and the same reading with 8 bits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from understudy.apps.bench.data import Question
-from understudy.apps.bench.reading import FullPrecisionReader, Read, figures_of, gold_paragraphs, precision_figures
+from understudy.apps.bench.reading import EightBitReader, Read, figures_of, gold_paragraphs, precision_figures
 from understudy.core.types import Passage
 from understudy.retrieval.reader import SpanReader
 
@@ -37,22 +37,22 @@ def test_reader_figures_worked_by_hand() -> None:
 
 
 def test_what_8_bits_cost_is_told_question_by_question() -> None:
-    short = [read("1974", ("1974",), 1, 1, "a"), read("x", ("y",), 1, 1, "b"), read("never compared", (), 1, 1, "c")]
-    full = [read("y", ("y",), 1, 1, "b"), read("1974", ("1974",), 1, 1, "a")]
-    found = precision_figures(short, full, 17)
-    assert found["exact_match"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 2}
-    assert found["exact_match_lost_by_8_bits"]["value"] == 0.5
+    full = [read("1974", ("1974",), 1, 1, "a"), read("y", ("y",), 1, 1, "b"), read("never compared", (), 1, 1, "c")]
+    eight = [read("x", ("y",), 1, 1, "b"), read("1974", ("1974",), 1, 1, "a")]
+    found = precision_figures(full, eight, 17)
+    assert found["exact_match"]["value"] == 0.5
+    assert found["exact_match_lost"]["value"] == 0.5
 
 
-def test_full_precision_reads_as_8_bits_do() -> None:
+def test_8_bits_read_as_full_precision_does(tmp_path: Path) -> None:
     passage = Passage(
         document="d", title="Halden", version="", location="", start=0, end=len(PARAGRAPH), text=PARAGRAPH
     )
     asked = "When was Halden Instruments founded?"
-    short, full = SpanReader().read(asked, [passage]), FullPrecisionReader().read(asked, [passage])
-    assert full.findings[0].text == short.findings[0].text
-    assert full.findings[0].score != short.findings[0].score
-    assert full.answerable == pytest.approx(short.answerable, abs=0.2)
+    full, eight = SpanReader().read(asked, [passage]), EightBitReader(tmp_path).read(asked, [passage])
+    assert full.findings[0].text == eight.findings[0].text == "1974"
+    assert full.findings[0].score != eight.findings[0].score
+    assert eight.answerable == pytest.approx(full.answerable, abs=0.2)
 
 
 @pytest.mark.data

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
+from understudy.core.errors import ModelFileError
 from understudy.retrieval.confidence import CALIBRATION, SIGNALS, Confidence, missing_share, stop_ids
 from understudy.retrieval.onnx_models import READER_WEIGHTS, tokenizer_path
 from understudy.retrieval.reader import sayable
@@ -40,10 +41,16 @@ def test_probabilities_come_from_the_weights_in_the_reader_s_file(tmp_path: Path
 def test_the_shipped_weights_are_calibrated() -> None:
     confidence = Confidence.load(READER_WEIGHTS)
     assert confidence.weights.shape == (2, len(SIGNALS) + 1)
-    good = confidence.of([6.0, 3.0, -0.1, 0.0, 0.0])
-    poor = confidence.of([-6.0, -3.0, -3.0, 0.8, 0.64])
+    good = confidence.of([6.0, 3.0, -0.1, 0.0])
+    poor = confidence.of([-6.0, -3.0, -3.0, 0.8])
     assert good[0] > poor[0]
     assert good[1] > poor[1]
+
+
+def test_weights_without_a_calibration_are_refused(tmp_path: Path) -> None:
+    save_file({"span.bias": np.zeros(2, dtype=np.float32)}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelFileError, match="no calibrated reader"):
+        Confidence.load(tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize(("text", "is_answer"), [("12 May", True), (".", False), ("a | b", False), ("a\nb", False)])

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from understudy.core.errors import ModelFileError
+
 __all__ = ["CALIBRATION", "SIGNALS", "Confidence", "missing_share", "stop_ids"]
 
 CALIBRATION = "calibration"
 """Name of the tensor `[2, signals + 1]` in the reader's file: for a right span, and for a passage that answers."""
-SIGNALS = ("span over no answer", "answerable", "span over other spans", "words missing", "words missing twice")
+SIGNALS = ("span over no answer", "answerable", "span over other spans", "words missing")
 STOP_WORDS = (
     "a an the of in on at by for to from with and or as is was were are be been has have had do does did what which "
     "who whom whose when where why how many much that this it its their his her there than not no into about ? . , ' "
@@ -36,8 +38,11 @@ class Confidence:
 
     @classmethod
     def load(cls, path: Path) -> Confidence:
-        """The weights in a reader's file."""
-        return cls(load_file(path)[CALIBRATION].astype(np.float32))
+        """The weights in a reader's file. Raises `ModelFileError`."""
+        weights = load_file(path).get(CALIBRATION)
+        if weights is None or weights.shape != (2, len(SIGNALS) + 1):
+            raise ModelFileError(f"{path} is no calibrated reader of this version; train it by `starter train reader`")
+        return cls(weights.astype(np.float32))
 
     def of(self, signals: Sequence[float]) -> tuple[float, float]:
         """The probability that a span is right, and that its passage answers."""

@@ -161,7 +161,7 @@ def candidates_of(
         if np.isfinite(table[i, j]):
             start, end = int(offsets[positions[i], 0]) - prefix, int(offsets[positions[j], 1]) - prefix
             logit = float(table[i, j])
-            signals = (logit - null, answerable, logit - all_spans, missing, missing**2)
+            signals = (logit - null, answerable, logit - all_spans, missing)
             found.append(Span(index, start, end, signals))
     return found
 

@@ -24,8 +24,8 @@ __all__ = ["calibrate", "evaluate"]
 
 RIGHT = 0.6
 """Token F1 with the gold span from which a span counts as right."""
-UNANSWERABLE_WEIGHT = 3.0
-"""Few held questions have no answer; users' questions often don't."""
+UNANSWERABLE_SHARE = 0.4
+"""What part of users' questions is taken to have no answer: the few held ones that have none are weighted up to it."""
 
 
 @dataclass
@@ -59,6 +59,8 @@ def calibrate(data: Path, out: Path, weights: Path) -> dict[str, float]:
 def label(readings: Sequence[Reading], index: TrainingIndex, reader: SpanReader) -> Labelled:
     """The likeliest span of every passage that a search for the question brings, and of the gold one."""
     found = Labelled()
+    none = sum(r.start is None for r in readings)
+    weight = UNANSWERABLE_SHARE / (1 - UNANSWERABLE_SHARE) * (len(readings) - none) / max(1, none)
     for reading in readings:
         passages = [*index.retriever.search(reading.question, Scope(), limit=5)]
         if not any(p.text in reading.passage for p in passages):
@@ -73,7 +75,7 @@ def label(readings: Sequence[Reading], index: TrainingIndex, reader: SpanReader)
             found.signals.append(span.signals)
             found.right.append(bool(gold) and token_f1(text[span.start : span.end], [gold]) >= RIGHT)
             found.answers.append(bool(gold) and text in reading.passage and gold in text)
-            found.weights.append(1.0 if gold else UNANSWERABLE_WEIGHT)
+            found.weights.append(1.0 if gold else weight)
     return found
 
 
