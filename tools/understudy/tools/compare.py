@@ -14,7 +14,7 @@ from understudy.core.types import Finding, Observation, Passage
 from understudy.tools.calculator import number_in
 from understudy.tools.cells import Cell, cells_of, match, words
 
-__all__ = ["CompareArguments", "compare"]
+__all__ = ["HIGH", "LOW", "CompareArguments", "as_asked", "compare"]
 
 HIGH = re.compile(
     r"\b(?:high|larg|great|bigg|long|heavi|old|strong)(?:er|est)\b|\b(?:more|most|max|maximum|best|top|peak)\b",

@@ -20,9 +20,9 @@ def load_checkpoint(path: Path, recipe: dict[str, Any]) -> dict[str, Any] | None
     """The state that a run of this very recipe left, or `None`; another recipe's begins anew, and says so."""
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     if state.pop("recipe", None) != recipe:
-        console.print(f"{path.name} is of another recipe: training from the beginning")
+        console.print(f"{path.name} is of another recipe or other data: training from the beginning")
         return None
     return state
 

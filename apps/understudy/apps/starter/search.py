@@ -43,11 +43,11 @@ class TrainingIndex:
 
 
 class TrainingTools:
-    """The agent's own tools over a `TrainingIndex`."""
+    """The agent's own tools over a `TrainingIndex`, with a reader's weights."""
 
-    def __init__(self, index: TrainingIndex) -> None:
+    def __init__(self, index: TrainingIndex, reader: Path) -> None:
         self._tables = index.table_passages
-        self._box = LocalToolBox(index.retriever, SpanReader(), self._tables)
+        self._box = LocalToolBox(index.retriever, SpanReader(weights=reader), self._tables)
 
     def search(self, query: str, question: str, document: str | None = None) -> Observation:
         """Passages and findings, of one document if it is named."""

@@ -6,9 +6,11 @@ repeated. Deterministic from the seed; a killed run resumes from its last checkp
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ from understudy.apps.starter.planner_model import build_network, quantize, train
 from understudy.apps.starter.search import TrainingIndex, TrainingTools
 from understudy.apps.starter.transcripts import reading_transcripts, table_transcripts, transcript_text
 from understudy.core.types import Message
+from understudy.retrieval.onnx_models import READER_WEIGHTS
 
 console = Console(stderr=True)
 
@@ -45,8 +48,6 @@ class PlannerRecipe:
     """At most; `squad` has about 800 in the articles kept from the reader."""
     repeat: int = 4
     """How often a real question comes, each time with other scores."""
-    kept: int = 400
-    """Transcripts kept apart, to measure on."""
     longest: int = 640
     """Tokens of the longest transcript trained on."""
     steps: int = 3000
@@ -111,7 +112,8 @@ def make_data(data: Path, out: Path, recipe: PlannerRecipe) -> list[list[Message
     """All transcripts, shuffled; written to `out/transcripts.jsonl` for people to read."""
     rng = random.Random(recipe.seed)
     index = TrainingIndex(data, out)
-    tools = TrainingTools(index)
+    trained = out / "reader.safetensors"
+    tools = TrainingTools(index, trained if trained.exists() else READER_WEIGHTS)
     made = list(table_transcripts(recipe.tables, index.texts, row_labels(data), rng))
     made += reading_transcripts(data, tools, recipe.readings, recipe.repeat, rng)
     made += gold_transcripts(data, tools, recipe.repeat, rng)
@@ -134,17 +136,36 @@ def train_planner(data: Path, out: Path, recipe: PlannerRecipe, device: str = "c
     torch.manual_seed(recipe.seed)
     transcripts = make_data(data, out, recipe)
     tokenizer = train_tokenizer((transcript_text(t) for t in transcripts), recipe.vocabulary)
-    sequences = [s for s in (sequence(tokenizer, t) for t in transcripts) if len(s.ids) <= recipe.longest]
-    kept, sequences = sequences[: recipe.kept], sequences[recipe.kept :]
+    parts: dict[bool, list[Sequenced]] = {True: [], False: []}
+    for transcript in transcripts:
+        made = sequence(tokenizer, transcript)
+        if len(made.ids) <= recipe.longest:
+            parts[kept_apart(transcript)].append(made)
+    kept, sequences = parts[True], parts[False]
     console.print(f"{len(sequences)} transcripts, {sum(len(s.ids) for s in sequences) // len(sequences)} tokens each")
     model = build_network(tokenizer.get_vocab_size(), width=recipe.width, layers=recipe.layers).train()
-    fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt", device)
+    identity = {**asdict(recipe), "data": digest_of(sequences)}
+    fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt", device, identity)
     scores = evaluate(model.eval(), kept, device)
     console.print(scores)
     full, packed = out / "planner.f32.gguf", out / "starter.gguf"
     write_gguf(model.cpu(), tokenizer, full, profile="pointing", name="understudy-starter")
     quantize(full, packed)
     write_card(out / "planner.md", "planner", packed, asdict(recipe), scores)
+
+
+def kept_apart(transcript: Sequence[Message]) -> bool:
+    """Whether a question, in all its forms, is kept to measure on: one in sixty-four."""
+    question = transcript[0].content.rpartition("Question: ")[2]
+    return hashlib.sha256(question.encode()).digest()[0] < 4
+
+
+def digest_of(sequences: Sequence[Sequenced]) -> str:
+    """Changes when tokenizer or transcripts do: a checkpoint must not be taken up on other token ids."""
+    digest = hashlib.sha256()
+    for item in sequences:
+        digest.update(array("I", item.ids).tobytes())
+    return digest.hexdigest()
 
 
 def evaluate(model: nn.Module, kept: Sequence[Sequenced], device: str) -> dict[str, float]:
@@ -160,9 +181,15 @@ def evaluate(model: nn.Module, kept: Sequence[Sequenced], device: str) -> dict[s
 
 
 def fit(
-    model: nn.Module, plan: list[list[Sequenced]], recipe: PlannerRecipe, checkpoint: Path, device: str = "cpu"
+    model: nn.Module,
+    plan: list[list[Sequenced]],
+    recipe: PlannerRecipe,
+    checkpoint: Path,
+    device: str = "cpu",
+    identity: dict[str, Any] | None = None,
 ) -> None:
-    """Optimise, with a checkpoint every 200 steps."""
+    """Optimise, with a checkpoint every 200 steps that only a run of the same identity (recipe, data) goes on from."""
+    identity = identity or asdict(recipe)
     model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, recipe.steps))
@@ -181,14 +208,14 @@ def fit(
         optimizer.zero_grad()
         return loss.item()
 
-    saved = load_checkpoint(checkpoint, asdict(recipe))
+    saved = load_checkpoint(checkpoint, identity)
     if saved is not None:
         for name, part in stateful.items():
             part.load_state_dict(saved[name])
     for done in progress(plan, saved["step"] if saved else 0, recipe.steps, take, every=25):
         if done % 200 == 0:
             state = {name: part.state_dict() for name, part in stateful.items()}
-            save_checkpoint(checkpoint, asdict(recipe), {**state, "step": done})
+            save_checkpoint(checkpoint, identity, {**state, "step": done})
 
 
 def learning_rate_share(step: int, steps: int) -> float:

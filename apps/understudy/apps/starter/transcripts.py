@@ -13,10 +13,25 @@ from understudy.apps.starter.corpus import Reading, held_for_planner, squad_read
 from understudy.apps.starter.script import Script, scaled, step
 from understudy.apps.starter.search import TrainingTools
 from understudy.apps.starter.tables import Table, TableQuestion, ask, make_table
-from understudy.core.types import Finding, Message, Observation, Passage
+from understudy.core.errors import ToolError
+from understudy.core.types import Evidence, Finding, Message, Observation, Passage
+from understudy.tools.calculator import calculate
+from understudy.tools.compare import as_asked
 
 __all__ = ["reading_transcripts", "table_transcripts", "transcript_text"]
 
+FAILED_LOOKUPS = (
+    "no cell at row {row!r}, column {column!r}; nearest are 'Total' and '2019'",
+    "no cell at row {row!r}, column {column!r}; nearest are 'Total' and '2019'",
+    "none of these documents has a table",
+    "this step was taken before; take another, answer, or consult",
+)
+FAILED_COMPARISONS = (
+    "no row or column {label!r}; nearest are 'Total' and '2019'",
+    "there is nothing to compare {label!r} with",
+    "none of these documents has a table",
+)
+"""As the tools put it."""
 PRONOUNS = ("it", "they", "he", "she", "this", "that")
 
 
@@ -95,27 +110,36 @@ def table_transcripts(
 
 def work_out(script: Script, table: Table, question: TableQuestion, rng: random.Random) -> None:
     """The steps after the search: the comparison, or the cells and what to do with them."""
-    failure = Observation(text="no cell at row 'x', column 'y'", error=True)
     if question.compared is not None:
         label, by = question.compared
         winner = rng.choice(table.columns if label.lower() in map(str.lower, table.rows) else table.rows)
-        result = Observation(findings=(Finding(text=winner, score=rng.uniform(0.5, 1.0), origin="table"),))
-        number = script.use(step("compare", label=label, by=by), failure if rng.random() < 0.1 else result)
+        value = Finding(text=as_asked(winner, question.question), score=rng.uniform(0.5, 1.0), origin="table")
+        failed = Observation(text=rng.choice(FAILED_COMPARISONS).format(label=label), error=True)
+        result = failed if rng.random() < 0.1 else Observation(findings=(value,))
+        number = script.use(step("compare", label=label, by=by), result)
         finish(script, question, [number] if len(script.evidence.findings) >= number else [])
         return
     fails_at = rng.randrange(16)
     numbers = []
     for at, (row, column) in enumerate(question.lookups):
-        found = failure if at == fails_at else found_cell(table, row, column, rng)
+        failed = Observation(text=rng.choice(FAILED_LOOKUPS).format(row=row, column=column), error=True)
+        found = failed if at == fails_at else found_cell(table, row, column, rng)
         number = script.use(step("lookup", row=row, column=column), found)
         if found.error:
             return finish(script, question, [])
         numbers.append(number)
     if question.expression is not None:
         expression = question.expression.format(*(f"f{n}" for n in numbers))
-        value = Finding(text=f"{rng.uniform(-500, 5000):.2f}", score=rng.uniform(0.5, 1.0), origin="calculator")
-        numbers = [script.use(step("calculate", expression=expression), Observation(findings=(value,)))]
+        numbers = [script.use(step("calculate", expression=expression), calculated(expression, script.evidence))]
     finish(script, question, numbers)
+
+
+def calculated(expression: str, evidence: Evidence) -> Observation:
+    """What the calculator gives."""
+    try:
+        return calculate(expression, evidence.findings)
+    except ToolError as error:
+        return Observation(text=str(error), error=True)
 
 
 def finish(script: Script, question: TableQuestion, numbers: Sequence[int]) -> None:
