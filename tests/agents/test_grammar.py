@@ -14,9 +14,9 @@ from llguidance import LLMatcher
 
 from understudy.agents.grammar import step_grammar
 from understudy.agents.profiles import POINTING, QUOTING
-from understudy.agents.small_model import SmallModel, parse_step, starter_path
+from understudy.agents.small_model import SmallModel, parse_step, starter_path, thread_words
 from understudy.core.steps import ToolStep
-from understudy.core.types import Evidence, Passage, Scope
+from understudy.core.types import Evidence, Observation, Passage, Scope
 from understudy.tools.toolbox import LocalToolBox
 
 TEXT = 'The warranty of model A-12 is 3 years; it can\'t be "extended".\nGarantie für Geräte: 24 Monate.'
@@ -122,3 +122,13 @@ def test_a_quote_is_more_than_a_control_character_that_is_white_space(model: Sma
     assert quoting(model, text, text)
     assert not quoting(model, text[1], text)
     assert quoting(model, "a\x07b", "a\x07b")
+
+
+def test_a_question_of_several_lines_is_searched_whole(model: SmallModel) -> None:
+    question = "We sell pumps.\nNote: since 1961.\n\nWhat was  revenue?"
+    opened = POINTING.open(question, [], "")
+    shown = POINTING.observe(question, Evidence(), Observation(text="", answerable=0.0))
+    whole = "We sell pumps. Note: since 1961. What was revenue?"
+    assert opened[0].content == f"Question: {whole}"
+    assert shown.content.endswith(f"\nQuestion: {whole}")
+    assert searching(model, f" {whole}", thread_words(opened))

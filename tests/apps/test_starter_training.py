@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,13 +16,13 @@ from transformers import BertConfig, BertModel
 from understudy.agents.small_model import SmallModel
 from understudy.apps.starter import train_reader
 from understudy.apps.starter.card import write_card
-from understudy.apps.starter.checkpoint import load_checkpoint, save_checkpoint
+from understudy.apps.starter.checkpoint import identity_of, load_checkpoint, save_checkpoint
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
 from understudy.apps.starter.reader_data import Encoded, ReaderRecipe
-from understudy.apps.starter.train_planner import PlannerRecipe, Sequenced, evaluate, fit, sequence
+from understudy.apps.starter.train_planner import PlannerRecipe, Sequenced, evaluate, fit, kept_apart, sequence
 from understudy.apps.starter.transcripts import table_transcripts, transcript_text
 from understudy.core.steps import Consult, Decline
-from understudy.core.types import Evidence
+from understudy.core.types import Evidence, Message
 from understudy.retrieval.torch_models import SpanReader
 
 RECIPE = PlannerRecipe(steps=240, batch=2)
@@ -45,7 +46,7 @@ def plan() -> list[list[Sequenced]]:
 def weights(checkpoint: Path, batches: list[list[Sequenced]]) -> dict[str, Tensor]:
     torch.manual_seed(1)
     model = build_network(64, width=128, layers=1)
-    fit(model, batches, RECIPE, checkpoint)
+    fit(model, batches, RECIPE, checkpoint, asdict(RECIPE))
     return model.state_dict()
 
 
@@ -56,6 +57,15 @@ def test_a_killed_run_that_goes_on_ends_where_an_unbroken_one_does(tmp_path: Pat
     assert all(torch.allclose(unbroken[name], resumed[name], atol=1e-6) for name in unbroken)
     from_scratch = weights(tmp_path / "c.pt", plan()[200:])
     assert not all(torch.allclose(unbroken[name], from_scratch[name], atol=1e-4) for name in unbroken)
+
+
+def test_a_checkpoint_knows_what_it_was_trained_on(tmp_path: Path) -> None:
+    path = tmp_path / "planner.checkpoint.pt"
+    mine = identity_of({"steps": 5}, [[1, 2], [3]])
+    save_checkpoint(path, mine, {"step": 3})
+    assert load_checkpoint(path, identity_of({"steps": 5}, [[1, 2], [3]])) == {"step": 3}
+    for other in (identity_of({"steps": 5}, [[1, 2, 3]]), identity_of({"steps": 6}, [[1, 2], [3]])):
+        assert load_checkpoint(path, other) is None
 
 
 def test_a_checkpoint_of_another_recipe_is_not_taken_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,7 +114,7 @@ def reader_plan() -> list[list[Encoded]]:
 def reader_weights(checkpoint: Path, batches: list[list[Encoded]]) -> dict[str, Tensor]:
     torch.manual_seed(1)
     encoder = BertModel(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64))
-    return train_reader.fit(SpanReader(encoder, hidden_size=32), batches, READER, checkpoint)
+    return train_reader.fit(SpanReader(encoder, hidden_size=32), batches, READER, checkpoint, asdict(READER))
 
 
 def test_a_killed_run_of_the_reader_that_goes_on_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
@@ -125,6 +135,16 @@ def test_steps_are_right_only_to_the_last_token() -> None:
 
     kept = [Sequenced([1, 2, 3, 4, 9, 10, 12], [True] * 7, steps=((1, 4), (5, 7)))]
     assert evaluate(Foretells(), kept, "cpu") == {"transcripts": 1, "steps": 2, "steps_right": 0.5}
+
+
+def test_a_question_is_kept_apart_in_all_its_forms() -> None:
+    def asked(number: int, *earlier: str) -> list[Message]:
+        lines = [*(f"Earlier: {e}" for e in earlier), f"Question: What was item {number}?"]
+        return [Message(role="user", content="\n".join(lines))]
+
+    kept = [kept_apart(asked(n)) for n in range(2000)]
+    assert kept == [kept_apart(asked(n, "Who?", f"And {n}?")) for n in range(2000)]
+    assert 0 < sum(kept) < 100
 
 
 def test_a_model_card_names_data_licences_size_recipe_and_scores(tmp_path: Path) -> None:

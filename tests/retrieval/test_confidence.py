@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 from understudy.core.errors import ModelFileError
 from understudy.retrieval.confidence import CALIBRATION, SIGNALS, Confidence, missing_share, stop_ids
 from understudy.retrieval.onnx_models import READER_WEIGHTS, tokenizer_path
-from understudy.retrieval.reader import sayable
 
 
 def test_words_that_a_passage_lacks_count_and_little_words_do_not() -> None:
@@ -51,8 +50,3 @@ def test_weights_without_a_calibration_are_refused(tmp_path: Path) -> None:
     save_file({"span.bias": np.zeros(2, dtype=np.float32)}, tmp_path / "w.safetensors")
     with pytest.raises(ModelFileError, match="no calibrated reader"):
         Confidence.load(tmp_path / "w.safetensors")
-
-
-@pytest.mark.parametrize(("text", "is_answer"), [("12 May", True), (".", False), ("a | b", False), ("a\nb", False)])
-def test_a_span_is_more_than_a_mark_and_stays_in_its_cell(text: str, is_answer: bool) -> None:
-    assert sayable(text) is is_answer

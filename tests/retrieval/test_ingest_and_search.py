@@ -12,6 +12,7 @@ import pytest
 from understudy.core.errors import DocumentError, NoDocumentsError, ScopeError, WorkspaceError
 from understudy.core.types import Passage, Scope
 from understudy.core.workspace import Workspace
+from understudy.retrieval.confidence import SIGNALS
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.ingest import IngestReport, ingest
@@ -243,6 +244,37 @@ def test_the_reader_takes_any_question_and_text(question: str) -> None:
         assert f.end is not None
         assert text[f.start - 9 : f.end - 9] == f.text != ""
     assert 0 <= (read.answerable or 0) <= 1
+
+
+def test_a_table_is_read_under_its_header_and_its_spans_stand_in_the_body() -> None:
+    body = "| Net sales | 440 | 400 |\n| Staff costs | 120 | 130 |"
+    table = Passage(
+        document="d", title="Report", version="v", location="", start=40, end=40 + len(body), text=body, table=True,
+        context="|  | 2019 | 2018 |\n| --- | --- | --- |",
+    )  # fmt: skip
+    reader = SpanReader(threads=1)
+    spans = reader.candidates("What were staff costs in 2019?", [table])
+    assert spans
+    assert all(0 <= s.start < s.end <= len(body) for s in spans)
+    assert not any("2019" in body[s.start : s.end] for s in spans)
+    bare = reader.candidates("What were staff costs in 2019?", [table.model_copy(update={"context": ""})])
+    missing = SIGNALS.index("words missing")
+    assert spans[0].signals[missing] < bare[0].signals[missing]  # the year stands in the header alone
+    for found in reader.read("What were staff costs in 2019?", [table]).findings:
+        assert found.start is not None
+        assert found.end is not None
+        assert body[found.start - 40 : found.end - 40] == found.text
+
+
+@pytest.mark.parametrize(
+    "text", ["12 May", "| 12 May | 5 June | 7 July |", "2 May 1\n3 May 4\n5 May", ". , ; :", "| | |"]
+)
+def test_a_span_is_more_than_a_mark_and_stays_in_its_cell(text: str) -> None:
+    passage = Passage(document="d", title="T", version="v", location="", start=0, end=len(text), text=text)
+    spans = [text[s.start : s.end] for s in SpanReader(threads=1).candidates("When was it?", [passage])]
+    assert bool(spans) == ("May" in text)
+    assert len(spans) > 1 or "May" not in text
+    assert all(any(map(str.isalnum, s)) and "|" not in s and "\n" not in s for s in spans)
 
 
 def test_answering_never_imports_torch(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from understudy.core.errors import Stopped, ToolError, UserError
 from understudy.core.fakes import FakeRetriever
 from understudy.core.types import Evidence, Finding, Passage, Scope
 from understudy.tools.calculator import calculate, number_in
-from understudy.tools.cells import cells_of
+from understudy.tools.cells import cells_of, match
 from understudy.tools.compare import compare
 from understudy.tools.lookup import lookup
 from understudy.tools.toolbox import LocalToolBox
@@ -264,6 +265,11 @@ def test_a_long_table_is_compared_whole_and_named_totals_compete() -> None:
     assert compare("2019", "lowest", [balance], "Which row is lowest in 2019?").findings[0].text == "Loss"
 
 
+def test_a_footnote_mark_is_no_word_of_a_label() -> None:
+    assert match("net income", "Net income (1)") == match("net income", "Net income") == 1
+    assert match("plan 401", "Plan (401)") == 1
+
+
 def test_of_rows_that_match_alike_the_one_with_fewer_other_words_is_compared() -> None:
     table = table_of(
         "| Net income (1) | 3 | 5 | 4 |\n| Net income per share | .3 | .5 | .7 |",
@@ -314,6 +320,27 @@ def weather(city: str) -> str:
 
 def box() -> LocalToolBox:
     return LocalToolBox(FakeRetriever([TABLE]), None, lambda _c, _d: [TABLE], [weather])
+
+
+def test_the_toolbox_compares_whole_tables_though_only_a_slice_was_found() -> None:
+    header = "| | Price |\n|---|---|"
+    shown, hidden = table_of("| Pump | 5 |\n| Valve | 7 |", header), table_of("| Boiler | 90 |\n| Tap | 1 |", header)
+    asked: list[tuple[str, ...]] = []
+
+    def tables(collection: str, documents: Sequence[str]) -> list[Passage]:
+        asked.append(tuple(documents))
+        return [shown, hidden]
+
+    tools = LocalToolBox(FakeRetriever([shown]), None, tables)
+    found = tools.run(
+        "compare",
+        {"label": "price", "by": "highest"},
+        "Which has the highest price?",
+        Scope(),
+        Evidence(passages=(shown,)),
+    )
+    assert (found.error, found.findings[0].text) == (False, "Boiler")
+    assert asked == [("d",)]
 
 
 def test_the_toolbox_runs_them_all() -> None:

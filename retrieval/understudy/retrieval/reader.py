@@ -87,21 +87,19 @@ class SpanReader:
     def candidates(self, question: str, passages: Sequence[Passage]) -> list[Span]:
         """The likeliest spans of every window of every passage, with their signals."""
         question = self._shortened(question)
-        windows = [
-            (index, window)
-            for index, passage in enumerate(passages)
-            for window in self._windows(question, heading(passage) + passage.text)
-        ]
+        texts = [heading(p) + p.text for p in passages]
+        windows = [(index, window) for index, text in enumerate(texts) for window in self._windows(question, text)]
         found: list[Span] = []
         prefix = [len(heading(p)) for p in passages]
+        edges = [np.array([m.start() for m in CELL_EDGE.finditer(text)], dtype=np.int64) for text in texts]
         for at in range(0, len(windows), 16):
             part = windows[at : at + 16]
             feed = padded([w.ids for _, w in part], [w.type_ids for _, w in part])
             spans, answerable = self._session.run(None, feed)
             for (index, window), logits, logit in zip(part, spans, answerable, strict=True):
                 missing = missing_share(*sides(window), self._stop)
-                found += candidates_of(window, logits, float(logit), missing, index, prefix[index])
-        return [s for s in found if sayable(passages[s.passage].text[s.start : s.end])]
+                found += candidates_of(window, logits, float(logit), missing, edges[index], index, prefix[index])
+        return [s for s in found if any(map(str.isalnum, passages[s.passage].text[s.start : s.end]))]
 
     def _windows(self, question: str, text: str) -> list[Any]:
         encoding = self._tokenizer.encode(question, text)
@@ -125,26 +123,29 @@ def sides(window: Any) -> tuple[list[int], list[int]]:
     return [i for i, t, special in pairs if t == 0 and not special], [i for i, t, _ in pairs if t == 1]
 
 
-def sayable(text: str) -> bool:
-    """Whether a span could be an answer: inside one line and cell, and more than a mark."""
-    return not CELL_EDGE.search(text) and any(c.isalnum() for c in text)
-
-
 def candidates_of(
-    window: Any, logits: NDArray[np.float32], answerable: float, missing: float, index: int, prefix: int
+    window: Any,
+    logits: NDArray[np.float32],
+    answerable: float,
+    missing: float,
+    edges: NDArray[np.int64],
+    index: int,
+    prefix: int,
 ) -> list[Span]:
-    """The best spans of one window.
+    """The best spans of one window that stay inside one line and cell.
 
     Args:
         window: the tokenizer's encoding of question and passage.
         logits: of starts and ends, `[tokens, 2]`; those of position 0 stand for "no answer here".
         answerable: the logit of the answerability head.
         missing: share of the question's words that the passage lacks.
+        edges: where lines and cells end in what was read, in characters.
         index: of the passage.
-        prefix: characters before the passage's text (its title).
+        prefix: characters before the passage's text, of which no span is taken.
     """
     offsets = np.array(window.offsets)
     inside = (np.array(window.type_ids) == 1) & (offsets[:, 0] >= prefix) & (offsets[:, 1] > offsets[:, 0])
+    inside &= ~np.isin(offsets[:, 0], edges)
     positions = np.flatnonzero(inside)
     if not len(positions):
         return []
@@ -152,7 +153,9 @@ def candidates_of(
     null = float(starts[0] + ends[0])
     table = starts[positions][:, None] + ends[positions][None, :]
     width = positions[None, :] - positions[:, None]
-    table = np.where((width >= 0) & (width < LONGEST_SPAN), table, -np.inf)
+    cell = np.searchsorted(edges, offsets[positions, 0])
+    whole = (width >= 0) & (width < LONGEST_SPAN) & (cell[:, None] == cell[None, :])
+    table = np.where(whole, table, -np.inf)
     top = float(table.max())
     all_spans = top + float(np.log(np.exp(table - top).sum()))
     found = []

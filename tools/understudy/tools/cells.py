@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from understudy.core.types import Passage
+from understudy.core.types import Finding, Observation, Passage
 
-__all__ = ["Cell", "cells_of", "match", "words"]
+__all__ = ["Cell", "cells_of", "match", "observed", "words"]
 
 WORD = re.compile(r"[^\W\d_]{3,}(?=\d)|[^\W_]+")
 """A month and a day that were printed together ("December31") are two words; "FY18" and "A1" are one."""
@@ -103,3 +103,14 @@ def match(asked: str, label: str) -> float:
     common = len(left & right)
     dice = 2 * common / (len(left) + len(right))
     return max(dice, 0.8 * common / len(left))
+
+
+def observed(cell: Cell, text: str, score: float, tables: Sequence[Passage]) -> Observation:
+    """What a table tool brings: its answer as a finding that rests on a cell and is cited by the cell's row."""
+    found = Finding(
+        text=text, score=round(min(score, 1.0), 4), origin="table", passage=0, start=cell.start, end=cell.end,
+        quote_start=cell.line[0], quote_end=cell.line[1],
+    )  # fmt: skip
+    return Observation(
+        text=f"{cell.row}, {cell.column}: {cell.text}", passages=(tables[cell.passage],), findings=(found,)
+    )

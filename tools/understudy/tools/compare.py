@@ -10,9 +10,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from understudy.core.errors import ToolError
-from understudy.core.types import Finding, Observation, Passage
+from understudy.core.types import Observation, Passage
 from understudy.tools.calculator import number_in
-from understudy.tools.cells import Cell, cells_of, match, words
+from understudy.tools.cells import Cell, cells_of, match, observed, words
 
 __all__ = ["HIGH", "LOW", "CompareArguments", "as_asked", "compare"]
 
@@ -62,13 +62,7 @@ def compare(label: str, by: str, tables: Sequence[Passage], question: str = "") 
     if len(rivals) < 2:
         raise ToolError(f"there is nothing to compare {label!r} with")
     name, best = (max if highest else min)(rivals, key=lambda rival: value_of(rival[1]))
-    chosen = Finding(
-        text=as_asked(name, question), score=round(max(by_row, by_column), 4), origin="table", passage=0,
-        start=best.start, end=best.end, quote_start=best.line[0], quote_end=best.line[1],
-    )  # fmt: skip
-    return Observation(
-        text=f"{best.row}, {best.column}: {best.text}", passages=(tables[best.passage],), findings=(chosen,)
-    )
+    return observed(best, as_asked(name, question), max(by_row, by_column), tables)
 
 
 def likeness(label: str, other: str, question: set[str]) -> tuple[float, bool, int]:

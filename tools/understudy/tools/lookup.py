@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from understudy.core.errors import ToolError
-from understudy.core.types import Finding, Observation, Passage
-from understudy.tools.cells import Cell, cells_of, match, words
+from understudy.core.types import Observation, Passage
+from understudy.tools.cells import Cell, cells_of, match, observed, words
 
 __all__ = ["LookupArguments", "lookup"]
 
@@ -41,13 +41,7 @@ def lookup(row: str, column: str, tables: Sequence[Passage], question: str = "")
         near_row = max((c.row for c in cells), key=lambda label: match(row, label))
         near_column = max((c.column for c in cells), key=lambda label: match(column, label))
         raise ToolError(f"no cell at row {row!r}, column {column!r}; nearest are {near_row!r} and {near_column!r}")
-    chosen = Finding(
-        text=best.text, score=round(min(score, 1.0), 4), origin="table", passage=0, start=best.start, end=best.end,
-        quote_start=best.line[0], quote_end=best.line[1],
-    )  # fmt: skip
-    return Observation(
-        text=f"{best.row}, {best.column}: {best.text}", passages=(tables[best.passage],), findings=(chosen,)
-    )
+    return observed(best, best.text, score, tables)
 
 
 def cell_score(row: str, column: str, cell: Cell, question: set[str]) -> float:

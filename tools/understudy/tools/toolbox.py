@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Annotated, Any
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
@@ -99,12 +98,9 @@ class LocalToolBox:
                 whole = str(arguments.get("query") or "")  # the graph searches with whole questions, however long
                 return self._search(SearchArguments(query=whole[:LONGEST_QUERY]).query, question, scope)
             case "lookup":
-                asked = LookupArguments.model_validate(arguments)
-                find = partial(lookup, asked.row, asked.column, question=question)
-                return self._in_tables(find, scope, evidence)
+                return self._lookup(LookupArguments.model_validate(arguments), question, scope, evidence)
             case "compare":
-                rivals = CompareArguments.model_validate(arguments)
-                return self._compare(rivals, question, scope, evidence)
+                return self._compare(CompareArguments.model_validate(arguments), question, scope, evidence)
             case "calculate":
                 return calculate(CalculateArguments.model_validate(arguments).expression, evidence.findings)
             case _ if name in self._extra:
@@ -120,17 +116,15 @@ class LocalToolBox:
         read = self._reader.read(asked, passages)
         return Observation(passages=tuple(passages), findings=read.findings, answerable=read.answerable)
 
-    def _in_tables(
-        self, find: Callable[[Sequence[Passage]], Observation], scope: Scope, evidence: Evidence
-    ) -> Observation:
+    def _lookup(self, asked: LookupArguments, question: str, scope: Scope, evidence: Evidence) -> Observation:
         """Tables that were found first, then all tables of the documents they are in."""
         try:
-            cell = find([p for p in evidence.passages if p.table])
+            cell = lookup(asked.row, asked.column, [p for p in evidence.passages if p.table], question)
         except ToolError:
             documents = [p.document for p in evidence.passages]
             if scope.document is not None:
                 documents.append(scope.document)
-            cell = find(self._tables(scope.collection, documents))
+            cell = lookup(asked.row, asked.column, self._tables(scope.collection, documents), question)
         return known(cell, evidence)
 
     def _compare(self, asked: CompareArguments, question: str, scope: Scope, evidence: Evidence) -> Observation:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from understudy.apps.bench.metrics import quantile
+from understudy.apps.metrics import quantile
 
 __all__ = ["functions", "measure_code", "portions", "spread"]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from understudy.apps.bench.answering import ask_all, keep
 from understudy.apps.bench.data import Question, medquad_documents, medquad_questions, pubmedqa_questions, sample
-from understudy.apps.bench.metrics import interval, quantile
 from understudy.apps.bench.scoring import Scored, cites
 from understudy.apps.bench.workspaces import folder, ready
+from understudy.apps.metrics import interval, quantile
 from understudy.core.types import Answer, Scope
 
 __all__ = ["commonest_label", "measure_health", "verdict"]

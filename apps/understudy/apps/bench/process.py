@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from understudy.apps.bench.code import portions
-from understudy.apps.bench.metrics import quantile
 from understudy.apps.folder import read_lines
+from understudy.apps.metrics import quantile
 from understudy.core.errors import DocumentError, UnderstudyError
 
 __all__ = ["Finished", "command", "measure_ingest", "measure_startup"]

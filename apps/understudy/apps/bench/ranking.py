@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from understudy.agents import Agent
 from understudy.apps.bench.data import Question, sample, squad_questions
-from understudy.apps.bench.metrics import interval, quantile, reciprocal_rank
 from understudy.apps.bench.workspaces import bar, ready
+from understudy.apps.metrics import interval, quantile, reciprocal_rank
 from understudy.core.types import Scope
 from understudy.retrieval.hybrid import Mode
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from understudy.apps.bench.data import Question, sample, squad_questions
-from understudy.apps.bench.metrics import auroc, exact_match, interval, quantile, token_f1
 from understudy.apps.bench.workspaces import bar
+from understudy.apps.metrics import auroc, exact_match, interval, quantile, token_f1
 from understudy.apps.starter.corpus import squad_readings
 from understudy.core.errors import DocumentError
 from understudy.core.types import Observation, Passage

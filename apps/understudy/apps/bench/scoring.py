@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.apps.bench.data import Question
-from understudy.apps.bench.metrics import (
+from understudy.apps.metrics import (
     auroc,
     contains_answer,
     exact_match,

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from understudy.apps.bench.answering import ask_all, keep
 from understudy.apps.bench.data import Question, pubmedqa_questions, sample, squad_questions, tatqa_questions
-from understudy.apps.bench.metrics import quantile
 from understudy.apps.bench.scoring import Scored, arguments, repeats
 from understudy.apps.bench.workspaces import ready
+from understudy.apps.metrics import quantile
 from understudy.core.steps import Consult, Decline
 from understudy.core.types import Answer, StepRecord
 

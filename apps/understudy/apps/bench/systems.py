@@ -12,11 +12,11 @@ from typing import Any
 from understudy.agents.small_model import starter_path
 from understudy.apps.bench.answering import Ask, ask_agent, ask_all, keep
 from understudy.apps.bench.data import Question, sample, squad_questions, tatqa_questions
-from understudy.apps.bench.metrics import auroc, interval, quantile
 from understudy.apps.bench.random_weights import with_random_weights
 from understudy.apps.bench.rivals import ask_reader, ask_top_sentence
 from understudy.apps.bench.scoring import Scored, cites_evidence
 from understudy.apps.bench.workspaces import ready
+from understudy.apps.metrics import auroc, interval, quantile
 from understudy.core.errors import UserError
 
 __all__ = ["System", "compared_models", "figures_row", "measure_starter"]

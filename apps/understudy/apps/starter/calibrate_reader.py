@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -13,12 +12,12 @@ from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
-from understudy.apps.bench.metrics import exact_match, token_f1
+from understudy.apps.metrics import exact_match, token_f1
 from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings, tatqa_readings
 from understudy.apps.starter.search import TrainingIndex
 from understudy.core.types import Passage, Scope
 from understudy.retrieval.confidence import CALIBRATION, SIGNALS, Confidence
-from understudy.retrieval.reader import SpanReader
+from understudy.retrieval.reader import Span, SpanReader
 
 __all__ = ["calibrate", "evaluate"]
 
@@ -66,7 +65,7 @@ def label(readings: Sequence[Reading], index: TrainingIndex, reader: SpanReader)
         if not any(p.text in reading.passage for p in passages):
             passages.append(as_passage(reading))
         gold = "" if reading.start is None else reading.passage[reading.start : reading.end]
-        best: dict[int, Any] = {}
+        best: dict[int, Span] = {}
         for span in reader.candidates(reading.question, passages):
             if span.passage not in best or span.signals[0] > best[span.passage].signals[0]:
                 best[span.passage] = span
@@ -109,5 +108,5 @@ def evaluate(readings: Sequence[Reading], reader: SpanReader) -> dict[str, float
         "questions": len(readings),
         "exact_match": round(sum(exact) / len(exact), 4),
         "f1": round(sum(f1) / len(f1), 4),
-        "auroc": round(float(roc_auc_score(truth, scores)), 4),
+        "auroc_where_fitted": round(float(roc_auc_score(truth, scores)), 4),
     }

@@ -1,8 +1,10 @@
-"""Checkpoints of a training run: written atomically, taken up again only by the same recipe."""
+"""Checkpoints of a training run: written atomically, taken up again only by the same recipe on the same data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -10,27 +12,35 @@ from typing import Any, TypeVar
 import torch
 from rich.console import Console
 
-__all__ = ["load_checkpoint", "progress", "save_checkpoint"]
+__all__ = ["identity_of", "load_checkpoint", "progress", "save_checkpoint"]
 
 T = TypeVar("T")
 console = Console(stderr=True)
 
 
-def load_checkpoint(path: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
-    """The state that a run of this very recipe left, or `None`; another recipe's begins anew, and says so."""
+def identity_of(recipe: dict[str, Any], numbers: Iterable[Sequence[int]]) -> dict[str, Any]:
+    """What must be equal for a run to go on: the recipe, and the very numbers trained on (token ids, positions)."""
+    digest = hashlib.sha256()
+    for item in numbers:
+        digest.update(array("q", [len(item), *item]).tobytes())
+    return {**recipe, "data": digest.hexdigest()}
+
+
+def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+    """The state that this very run left, or `None`; one of another recipe or on other data begins anew, and says so."""
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    if state.pop("recipe", None) != recipe:
+    if state.pop("identity", None) != identity:
         console.print(f"{path.name} is of another recipe or other data: training from the beginning")
         return None
     return state
 
 
-def save_checkpoint(path: Path, recipe: dict[str, Any], state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:
     """Replace the checkpoint in one move."""
     partial = path.with_suffix(".tmp")
-    torch.save({**state, "recipe": recipe}, partial)
+    torch.save({**state, "identity": identity}, partial)
     partial.replace(path)
 
 

@@ -16,8 +16,8 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from understudy.apps.bench.metrics import exact_match, numeric_match
 from understudy.apps.folder import read_lines
+from understudy.apps.metrics import exact_match, numeric_match
 from understudy.apps.starter.script import Script, scaled, step
 from understudy.apps.starter.search import TrainingTools
 from understudy.core.errors import ToolError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,8 @@ from understudy.retrieval.onnx_models import packaged_weights
 __all__ = ["Encoded", "ReaderRecipe", "encode", "training_plan"]
 
 console = Console(stderr=True)
+Titled = tuple[str, str, str]
+"""Group, title and text of a passage."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,10 @@ def encode(tokenizer: Tokenizer, reading: Reading, max_tokens: int, with_title: 
     return Encoded(encoding.ids, encoding.type_ids, start, end)
 
 
-def passages_for_clozes(data: Path, rng: random.Random) -> Iterator[tuple[int, tuple[str, str, str]]]:
-    """Passages of all training documents but those kept for the planner: how much each weighs, group, title, text."""
+def passages_for_clozes(data: Path, rng: random.Random) -> tuple[list[Titled], list[Titled]]:
+    """Passages of `squad`, and two at most of every other training document, but for those kept for the planner."""
+    articles: list[Titled] = []
+    others: list[Titled] = []
     for document in training_documents(data):
         article = document["meta"].get("article")
         group = document["title"] if article else document["id"]
@@ -94,7 +98,8 @@ def passages_for_clozes(data: Path, rng: random.Random) -> Iterator[tuple[int, t
             continue
         pieces = [document["text"]] if article else paragraphs(document["text"])
         for piece in rng.sample(pieces, min(2, len(pieces))):
-            yield (4 if article else 1), (group, document["title"], piece)
+            (articles if article else others).append((group, document["title"], piece))
+    return articles, others
 
 
 def paragraphs(text: str, *, least: int = 300, most: int = 900) -> list[str]:
@@ -111,14 +116,12 @@ def paragraphs(text: str, *, least: int = 300, most: int = 900) -> list[str]:
 
 
 def cloze_examples(data: Path, recipe: ReaderRecipe, rng: random.Random) -> list[Reading]:
-    """Clozes over all that may be trained on, and cells of real tables."""
-    made: list[Reading] = []
-    by_weight: dict[int, list[tuple[str, str, str]]] = {4: [], 1: []}
-    for weight, passage in passages_for_clozes(data, rng):
-        by_weight[weight].append(passage)
-    for weight, passages in by_weight.items():
-        made += cloze_readings(passages, rng, each=recipe.clozes * weight // 4, missing=0.25)
-    return made
+    """Clozes over all that may be trained on."""
+    articles, others = passages_for_clozes(data, rng)
+    return [
+        *cloze_readings(articles, rng, each=recipe.clozes, missing=0.25),
+        *cloze_readings(others, rng, each=recipe.clozes // 4, missing=0.25),
+    ]
 
 
 def real_examples(data: Path, recipe: ReaderRecipe, rng: random.Random) -> list[Reading]:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import random
-from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from understudy.apps.starter.batching import batches_of_like_length
 from understudy.apps.starter.card import write_card
-from understudy.apps.starter.checkpoint import load_checkpoint, progress, save_checkpoint
+from understudy.apps.starter.checkpoint import identity_of, load_checkpoint, progress, save_checkpoint
 from understudy.apps.starter.corpus import row_labels
 from understudy.apps.starter.gold import gold_transcripts
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
@@ -144,8 +143,8 @@ def train_planner(data: Path, out: Path, recipe: PlannerRecipe, device: str = "c
     kept, sequences = parts[True], parts[False]
     console.print(f"{len(sequences)} transcripts, {sum(len(s.ids) for s in sequences) // len(sequences)} tokens each")
     model = build_network(tokenizer.get_vocab_size(), width=recipe.width, layers=recipe.layers).train()
-    identity = {**asdict(recipe), "data": digest_of(sequences)}
-    fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt", device, identity)
+    identity = identity_of(asdict(recipe), (s.ids for s in sequences))
+    fit(model, plan_batches(sequences, recipe), recipe, out / "planner.checkpoint.pt", identity, device)
     scores = evaluate(model.eval(), kept, device)
     console.print(scores)
     full, packed = out / "planner.f32.gguf", out / "starter.gguf"
@@ -158,14 +157,6 @@ def kept_apart(transcript: Sequence[Message]) -> bool:
     """Whether a question, in all its forms, is kept to measure on: one in sixty-four."""
     question = transcript[0].content.rpartition("Question: ")[2]
     return hashlib.sha256(question.encode()).digest()[0] < 4
-
-
-def digest_of(sequences: Sequence[Sequenced]) -> str:
-    """Changes when tokenizer or transcripts do: a checkpoint must not be taken up on other token ids."""
-    digest = hashlib.sha256()
-    for item in sequences:
-        digest.update(array("I", item.ids).tobytes())
-    return digest.hexdigest()
 
 
 def evaluate(model: nn.Module, kept: Sequence[Sequenced], device: str) -> dict[str, float]:
@@ -185,11 +176,10 @@ def fit(
     plan: list[list[Sequenced]],
     recipe: PlannerRecipe,
     checkpoint: Path,
+    identity: dict[str, Any],
     device: str = "cpu",
-    identity: dict[str, Any] | None = None,
 ) -> None:
-    """Optimise, with a checkpoint every 200 steps that only a run of the same identity (recipe, data) goes on from."""
-    identity = identity or asdict(recipe)
+    """Optimise, with a checkpoint every 200 steps, from which only a run of the same identity goes on."""
     model.to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, recipe.steps))

@@ -1,8 +1,7 @@
 """Train the reader: LoRA on the packaged encoder, a span head and an answerability head.
 
-Run by `understudy starter train reader --data DIR --out DIR`. Every question is read on its gold passage; near-miss
-negatives are the same question on another passage of the same article. Deterministic from the seed; a killed run
-resumes from the last checkpoint.
+Run by `understudy starter train reader --data DIR --out DIR`. What it is trained on is made in
+`reader_data.py`. Deterministic from the seed; a killed run resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from torch.nn.utils.parametrize import register_parametrization
 
 from understudy.apps.starter.calibrate_reader import calibrate
 from understudy.apps.starter.card import write_card
-from understudy.apps.starter.checkpoint import load_checkpoint, progress, save_checkpoint
+from understudy.apps.starter.checkpoint import identity_of, load_checkpoint, progress, save_checkpoint
 from understudy.apps.starter.reader_data import Encoded, ReaderRecipe, training_plan
 from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder
 
@@ -110,9 +109,17 @@ class Average:
 
 
 def fit(
-    model: SpanReader, plan: list[list[Encoded]], recipe: ReaderRecipe, checkpoint: Path, device: str = "cpu"
+    model: SpanReader,
+    plan: list[list[Encoded]],
+    recipe: ReaderRecipe,
+    checkpoint: Path,
+    identity: dict[str, Any],
+    device: str = "cpu",
 ) -> dict[str, Tensor]:
-    """Optimise, with a checkpoint every 100 steps; gives the averaged weights."""
+    """Optimise, with a checkpoint every 100 steps, from which only a run of the same identity goes on.
+
+    Gives the averaged weights.
+    """
     model.to(device)
     average = Average(model, recipe.averaged)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -132,7 +139,7 @@ def fit(
         return loss.item()
 
     stateful: dict[str, Any] = {"optimizer": optimizer, "schedule": schedule}
-    saved = load_checkpoint(checkpoint, asdict(recipe))
+    saved = load_checkpoint(checkpoint, identity)
     if saved is not None:
         model.load_state_dict(saved["model"], strict=False)
         for name, part in stateful.items():
@@ -143,7 +150,7 @@ def fit(
         if done % 100 == 0:
             state = {name: part.state_dict() for name, part in stateful.items()}
             state |= {"model": trained_state(model), "average": average.state, "noise": noise(), "step": done}
-            save_checkpoint(checkpoint, asdict(recipe), state)
+            save_checkpoint(checkpoint, identity, state)
     return {name: tensor.cpu() for name, tensor in average.state.items()}
 
 
@@ -171,7 +178,9 @@ def train_reader(data: Path, out: Path, recipe: ReaderRecipe, device: str = "cpu
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     plan = training_plan(data, recipe)
-    trained = fit(build_model(recipe.rank, recipe.dropout), plan, recipe, out / "reader.checkpoint.pt", device)
+    identity = identity_of(asdict(recipe), ([*e.ids, e.start, e.end] for batch in plan for e in batch))
+    model = build_model(recipe.rank, recipe.dropout)
+    trained = fit(model, plan, recipe, out / "reader.checkpoint.pt", identity, device)
     weights = out / "reader.safetensors"
     export(trained, recipe, weights)
     scores = calibrate(data, out, weights)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from understudy.apps.bench.metrics import (
+from understudy.apps.metrics import (
     auroc,
     contains_answer,
     exact_match,
