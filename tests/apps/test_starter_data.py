@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,22 @@ def test_the_look_up_tool_finds_the_cells_that_a_question_is_labelled_with() -> 
             asked += 1
             right += found == table.cells[r][table.columns.index(column)]
     assert right / asked > 0.97
+
+
+def test_a_follow_up_is_answered_from_its_own_words_and_those_of_what_it_follows() -> None:
+    rng, seen, order = random.Random(9), 0, set()
+    for _ in range(600):
+        question = ask(make_table(rng, LABELS), rng)
+        if question.earlier:
+            thread = f"{question.earlier[0]} {question.question}"
+            seen += 1
+            assert all(label in thread for cell in question.lookups for label in cell)
+            assert any(label in question.question for cell in question.lookups for label in cell)
+            asked = [y for y in re.findall(r"\b\d{4}\b", question.earlier[0])]
+            own = re.findall(r"\b\d{4}\b", question.question)
+            order |= {own[0] > asked[0]} if asked and own else set()
+    assert seen > 60
+    assert order == {True, False}, "a follow-up asks for earlier years as well as for later ones"
 
 
 def ended(score: float | None, *, passages: bool = True) -> str:

@@ -157,6 +157,8 @@ BEYOND = (
 )
 """Questions on tables that no program answers: the expert's."""
 FOLLOW_COLUMN = "And in {b}?|What about {b}?|And {b}?|How about {b}?|What was it in {b}?|And for {b}?|the same for {b}?"
+REPEATED = ("change", "percent", "average", "total")
+"""Arithmetic that can be asked for of another row."""
 FOLLOW_ROW = (
     "And {other}?|What about {other}?|And for {other}?|How about {other}?|And the {other}?|What about the {other}?"
 )
@@ -187,7 +189,8 @@ class TableQuestion:
     question: str
     lookups: tuple[tuple[str, str], ...]
     expression: str | None = None
-    earlier: str | None = None
+    earlier: tuple[str, ...] = ()
+    """What was asked before it, where it makes sense only then; the first of them says what it is about."""
     compared: tuple[str, str] | None = None
     """Label and superlative of a comparison."""
     beyond: bool = False
@@ -248,8 +251,9 @@ def ask(table: Table, rng: random.Random) -> TableQuestion:
     if table.products:
         kinds = ["attribute", "attribute", "follow", "rows apart", "compared"]
     else:
-        kinds = ["value", "value", "follow", "change", "change", "percent", "percent", "average", "total", "share",
-                 "rows apart", "rows together", "ratio", "compared", "wordy", "wordy", "beyond"]  # fmt: skip
+        kinds = ["value", "value", "follow", "follow", "follow", "change", "change", "percent", "percent", "average",
+                 "total", "share", "rows apart", "rows together", "ratio", "compared", "wordy", "wordy",
+                 "beyond"]  # fmt: skip
         kinds += ["average of three", "total of three"] if "c" in words else []
     kind = rng.choice(kinds)
     if kind == "follow":
@@ -287,9 +291,19 @@ def slots(table: Table, rng: random.Random) -> dict[str, str]:
 
 
 def follow_up(table: Table, rng: random.Random, words: dict[str, str]) -> TableQuestion:
-    """A question that only makes sense after an earlier one: another column or another row."""
-    template = PROGRAMS["attribute" if table.products else "value"][0]
-    earlier = spoken(template, {**words, "b": words["a"]}, rng)
-    if rng.random() < 0.6:
-        return TableQuestion(spoken(FOLLOW_COLUMN, words, rng), ((words["row"], words["b"]),), None, earlier)
-    return TableQuestion(spoken(FOLLOW_ROW, words, rng), ((words["other"], words["a"]),), None, earlier)
+    """A question that only makes sense after an earlier one: another column, another row, or a third column."""
+    worked_out = not table.products and rng.random() < 0.2
+    if not worked_out:
+        columns = [words[name] for name in "abc" if name in words]
+        rng.shuffle(columns)
+        words |= dict(zip("abc", columns, strict=False))
+    kind = rng.choice(REPEATED) if worked_out else "attribute" if table.products else "value"
+    template, cells, expression = PROGRAMS[kind]
+    if worked_out or rng.random() < 0.4:
+        first = spoken(template, words if worked_out else words | {"b": words["a"]}, rng)
+        asked = [cell.split()[1] for cell in cells] if worked_out else ["a"]
+        lookups = tuple((words["other"], words[column]) for column in asked)
+        return TableQuestion(spoken(FOLLOW_ROW, words, rng), lookups, expression, (first,))
+    first = spoken(template, words | {"b": words["a"]}, rng)
+    between = (spoken(FOLLOW_COLUMN, words | {"b": words["c"]}, rng),) if "c" in words else ()
+    return TableQuestion(spoken(FOLLOW_COLUMN, words, rng), ((words["row"], words["b"]),), None, (first, *between))

@@ -86,7 +86,7 @@ def found_cell(table: Table, row: str, column: str, rng: random.Random) -> Obser
 def asked_before(question: TableQuestion, other: str, rng: random.Random) -> list[str]:
     """The earlier questions of a thread: what a follow-up follows, and sometimes one that has nothing to do with it."""
     unrelated = [other] if rng.random() < 0.35 else []
-    return [*unrelated, question.earlier] if question.earlier else unrelated
+    return [*unrelated, *question.earlier]
 
 
 def table_transcripts(
@@ -101,7 +101,7 @@ def table_transcripts(
         table = make_table(rng, labels if rng.random() < 0.6 else [some_words(texts, rng) for _ in range(8)])
         question = ask(table, rng)
         script = Script(question.question, asked_before(question, other, rng))
-        query = f"{question.earlier} {question.question}" if question.earlier else question.question
+        query = " ".join([*question.earlier[:1], question.question])
         script.use(step("search", query=query), simulated_search(table, rng, texts))
         work_out(script, table, question, rng)
         other = question.question

@@ -23,6 +23,8 @@ OPPOSITES = dict(
     )
     for pair in ((a, b), (b, a))
 )  # fmt: skip
+DENIED = 0.1
+"""Share of the changed questions that are negated: more, and a "not" alone would tell them."""
 AUXILIARY = re.compile(r"\b(did|does|do|was|were|is|are|has|have|had|can|could|would|will|should)\b", re.IGNORECASE)
 
 
@@ -56,10 +58,11 @@ def changed_questions(readings: Sequence[Reading], share: float, rng: random.Ran
     for reading in readings:
         if reading.start is None or rng.random() >= share:
             continue
-        changes = [swapped(reading, names[reading.group], rng), opposed(reading.question), negated(reading.question)]
-        made = [c for c in changes if c is not None]
-        if made:
-            yield without_answer(reading, question=made[0] if rng.random() < 0.6 else rng.choice(made))
+        change = swapped(reading, names[reading.group], rng) or opposed(reading.question)
+        if rng.random() < DENIED:
+            change = negated(reading.question) or change
+        if change is not None:
+            yield without_answer(reading, question=change)
 
 
 def swapped(reading: Reading, names: Sequence[str], rng: random.Random) -> str | None:
