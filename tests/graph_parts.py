@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from understudy.core.fakes import (
+    FakeBudget,
     FakeCache,
     FakeExamples,
     FakeGuard,
@@ -27,6 +28,7 @@ def fake_deps(found: Observation, *steps: Step, **changes: Any) -> Deps:
         "retriever": FakeRetriever(list(found.passages)),
         "judge": FakeJudge(),
         "guard": FakeGuard(),
+        "budget": FakeBudget(),
         "experts": [],
         "cache": FakeCache(),
         "examples": FakeExamples(),

@@ -22,7 +22,7 @@ from understudy.core.errors import (
 )
 from understudy.core.protocols import Payload
 from understudy.core.settings import CollectionSettings, ExpertSettings, Settings
-from understudy.core.types import Passage, Scope
+from understudy.core.types import Passage, Scope, Spend
 
 TEXT = "In 2024 things went well. Revenue was EUR 412.6 million."
 
@@ -78,9 +78,40 @@ async def test_failures_are_one_line_of_ours(behaviour: str, error: type[ExpertE
     assert "\n" not in str(caught.value)
 
 
-async def test_no_server_at_all() -> None:
-    with pytest.raises(ExpertUnavailableError, match="can't be reached"):
+WORST = expert("http://127.0.0.1:9/v1").worst(payload())
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "usd", "calls"),
+    [("429", 0.0, 0), ("401", 0.0, 0), ("prose", 0.002, 1), ("slow", WORST.usd, 1), ("not json", WORST.usd, 1)],
+)
+async def test_a_failure_says_what_it_may_have_cost(behaviour: str, usd: float, calls: int) -> None:
+    with serving(behaviour) as server, pytest.raises(ExpertError) as caught:
+        await expert(server.url).ask(payload())
+    assert caught.value.spent is not None
+    assert (caught.value.spent.usd, caught.value.spent.calls) == (pytest.approx(usd), calls)
+
+
+async def test_an_attempt_that_timed_out_is_booked_beside_the_one_that_answered() -> None:
+    with serving("slow", "ok") as server:
+        answer = await expert(server.url, retries=1).ask(payload())
+    assert answer.cost_usd == pytest.approx(0.002)
+    assert answer.spent.usd == pytest.approx(0.002 + WORST.usd)
+    assert answer.spent.calls == 2
+
+
+def test_the_worst_case_takes_every_byte_for_a_token_at_every_attempt() -> None:
+    sent = len((payload().system + payload().user).encode())
+    worst = expert("http://127.0.0.1:9/v1", retries=2, max_output_tokens=100).worst(payload())
+    assert worst.calls == 3
+    assert sent * 3 < worst.tokens - 300 < (sent + 100) * 3
+    assert worst.usd > 3 * (sent * 1.0 + 100 * 10.0) / 1e6
+
+
+async def test_no_server_at_all_costs_nothing() -> None:
+    with pytest.raises(ExpertUnavailableError, match="can't be reached") as caught:
         await expert("http://127.0.0.1:9/v1").ask(payload())
+    assert caught.value.spent == Spend()
 
 
 async def test_passing_failures_are_retried_and_others_not() -> None:

@@ -120,18 +120,18 @@ def ended(score: float | None, *, passages: bool = True) -> str:
 
 
 def test_a_text_question_is_answered_by_the_best_span_if_its_score_allows_it() -> None:
-    assert ended(0.10) == '{"kind":"answer","findings":[2]}'
+    assert ended(0.05) == '{"kind":"answer","findings":[2]}'
     assert ended(0.99) == '{"kind":"answer","findings":[2]}'
-    assert "consult" in ended(0.09)
+    assert "consult" in ended(0.04)
     assert "consult" in ended(None)
     assert "decline" in ended(None, passages=False)
 
 
 def test_what_the_label_says_is_what_the_transcript_shows() -> None:
     """A score is compared as it is printed, so that the rule can be learned from the transcript."""
-    for hundredths in range(80, 120):
+    for hundredths in range(30, 70):
         content = ended(hundredths / 1000)
-        assert ("answer" in content) == (percent(hundredths / 1000) >= "10")
+        assert ("answer" in content) == (percent(hundredths / 1000) >= "05")
 
 
 def test_a_comparison_takes_its_label_and_its_superlative_from_the_question() -> None:

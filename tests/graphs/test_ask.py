@@ -10,8 +10,9 @@ from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from understudy.core.errors import ExpertUnavailableError, WorkspaceError
+from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, WorkspaceError
 from understudy.core.fakes import (
+    FakeBudget,
     FakeCache,
     FakeExamples,
     FakeExpert,
@@ -21,8 +22,9 @@ from understudy.core.fakes import (
     FakeRetriever,
     FakeToolBox,
 )
+from understudy.core.protocols import Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
-from understudy.core.types import Answer, Example, Finding, Observation, Passage, Scope
+from understudy.core.types import Answer, Example, Finding, Observation, Passage, Scope, Spend
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps
@@ -146,11 +148,39 @@ async def test_failure_leaves_the_draft_or_declines_and_says_why() -> None:
 
 
 async def test_nothing_reaches_an_expert_past_the_guard_or_the_budget() -> None:
-    for changes in ({"guard": FakeGuard(refuses=True)}, {"spend_limit_usd": 0.0}):
+    for changes in ({"guard": FakeGuard(refuses=True)}, {"budget": FakeBudget(limit_usd=0.0)}):
         expert = FakeExpert()
         answer = await run(deps(SEARCH, Consult(reason="unsure"), experts=[expert], **changes))
         assert answer.route == "declined"
         assert expert.asked == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "booked", "settled"),
+    [
+        ("yes", 0.01, True),
+        (ExpertUnavailableError("never connected"), 0.0, True),
+        (ExpertReplyError("unreadable, and billed", Spend(usd=0.005, calls=1)), 0.005, True),
+        (ExpertUnavailableError("timed out: nobody knows", None), 0.02, False),
+    ],
+)
+async def test_a_call_is_booked_at_what_it_cost_or_at_its_worst(
+    reply: str | Exception, booked: float, settled: bool
+) -> None:
+    budget = FakeBudget()
+    await run(deps(SEARCH, Consult(reason="unsure"), experts=[FakeExpert(reply)], budget=budget))
+    assert [spend.usd for spend in budget.booked.values()] == [booked]
+    assert bool(budget.settled) == settled
+
+
+async def test_an_expert_too_dear_is_passed_over_for_one_that_is_not() -> None:
+    class Dear(FakeExpert):
+        def worst(self, payload: Payload) -> Spend:
+            return Spend(usd=5.0, calls=1)
+
+    dear, cheap = Dear(), FakeExpert("cheap")
+    answer = await run(deps(SEARCH, Consult(reason="unsure"), experts=[dear, cheap], budget=FakeBudget(limit_usd=1.0)))
+    assert (answer.text, dear.asked) == ("cheap", [])
 
 
 async def test_a_loop_ends() -> None:

@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.briefing import build_payload
+from understudy.agents.deferral.budget import Ledger
 from understudy.agents.experts import build_experts
 from understudy.agents.guard import EgressGuard
 from understudy.agents.judge import ThresholdJudge
@@ -63,6 +64,7 @@ class Agent:
         self.retriever = HybridRetriever(workspace, self.store, self.encoder)
         self.reader = SpanReader(threads=settings.small_model.threads)
         self.records = Records(workspace.records)
+        self.ledger = Ledger(workspace.ledger, settings.budget)
         self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
         self.model = SmallModel(
             model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
@@ -110,6 +112,7 @@ class Agent:
         self._loop.close()
         self.model.close()
         self.records.close()
+        self.ledger.close()
         self.store.close()
         self._held.close()
 
@@ -216,6 +219,7 @@ class Agent:
             "workspace": str(self.workspace.root),
             "small_model": {"name": self.model.name, "profile": self.model.profile.name},
             "experts": [{"name": e.name, "recorded": e.recorded} for e in self.experts],
+            "spent_this_month": self.ledger.spent().model_dump(),
             "collections": self.store.listing(),
             **self.records.counts(),
         }
@@ -252,13 +256,13 @@ class Agent:
             retriever=self.retriever,
             judge=ThresholdJudge(self.settings.deferral.min_mean_logprob),
             guard=EgressGuard(self.settings, self.sensitivity),
+            budget=self.ledger,
             experts=self.experts,
             cache=self.records,
             examples=self.records,
             brief=build_payload,
             small_model=self.model.name,
             max_steps=self.settings.small_model.max_steps,
-            spend_limit_usd=self.settings.budget.per_question_usd,
             cancel=cancel,
         )
 

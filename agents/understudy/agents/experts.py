@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from understudy.agents.citing import locate
-from understudy.agents.recorded import RecordedExpert, cost
+from understudy.agents.recorded import RecordedExpert, cost, priced, sent_bytes
 from understudy.core.errors import (
     ExpertAuthError,
     ExpertError,
@@ -23,9 +23,13 @@ from understudy.core.errors import (
 )
 from understudy.core.protocols import Expert, Payload
 from understudy.core.settings import ExpertSettings, Settings
-from understudy.core.types import ExpertAnswer, ExpertTokens
+from understudy.core.types import ExpertAnswer, ExpertTokens, Spend
 
 __all__ = ["ChatExpert", "build_experts"]
+
+
+TEMPLATE_TOKENS = 64
+"""What a provider's chat template may add to two messages."""
 
 
 class ReplyQuote(BaseModel):
@@ -61,8 +65,26 @@ class ChatExpert:
         """As `understudy.toml` names it."""
         return self._settings.name
 
+    def worst(self, payload: Payload) -> Spend:
+        """The most that asking can cost: every byte a token, the longest reply, at every attempt."""
+        return self._worst_attempt(payload) * (self._settings.retries + 1)
+
+    def _worst_attempt(self, payload: Payload) -> Spend:
+        sent = sent_bytes(payload) + TEMPLATE_TOKENS
+        return priced(ExpertTokens(input=sent, output=self._settings.max_output_tokens), self._settings)
+
     async def ask(self, payload: Payload) -> ExpertAnswer:
         """A structured answer. Raises `ExpertError`; only unavailability is retried."""
+        lost = Spend()
+
+        async def attempt() -> Any:
+            nonlocal lost
+            try:
+                return await self._call(payload)
+            except ExpertError as error:
+                lost += self._worst_attempt(payload) if error.spent is None else error.spent
+                raise
+
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(ExpertUnavailableError),
             stop=stop_after_attempt(self._settings.retries + 1),
@@ -70,9 +92,17 @@ class ChatExpert:
             reraise=True,
         )
         began = time.monotonic()
-        message: Any = await attempts(self._call, payload)
+        try:
+            message: Any = await attempts(attempt)
+        except ExpertError as error:
+            error.spent = lost
+            raise
         tokens = usage(message, payload)
-        reply = parsed(str(message.text), self.name)
+        try:
+            reply = parsed(str(message.text), self.name)
+        except ExpertReplyError as error:
+            error.spent = lost + priced(tokens, self._settings)
+            raise
         found = [
             locate(c.quote, payload.passages[c.passage - 1 : c.passage] or payload.passages) for c in reply.citations
         ]
@@ -84,6 +114,7 @@ class ChatExpert:
             tokens=tokens,
             cost_usd=cost(tokens, self._settings),
             latency_s=round(time.monotonic() - began, 4),
+            lost=lost,
         )
 
     async def _call(self, payload: Payload) -> Any:
@@ -144,14 +175,24 @@ def mapped(error: Exception, name: str) -> ExpertError:
     if isinstance(status, int):
         return ExpertUnavailableError(f"expert {name!r} failed ({status})")
     if isinstance(error, json.JSONDecodeError):
-        return ExpertReplyError(f"expert {name!r} sent no valid JSON")
+        return ExpertReplyError(f"expert {name!r} sent no valid JSON", None)
     if isinstance(error, UnicodeError):
         return ExpertReplyError(f"expert {name!r}: the request or the key can't be encoded: {first}")
     if isinstance(error, ValueError | TypeError | LookupError | AttributeError):
         # What clients raise over a reply that is JSON and no chat completion.
-        return ExpertReplyError(f"expert {name!r} sent no chat completion: {first}")
+        return ExpertReplyError(f"expert {name!r} sent no chat completion: {first}", None)
     kind = "timed out" if "time" in type(error).__name__.lower() else "can't be reached"
-    return ExpertUnavailableError(f"expert {name!r} {kind} ({type(error).__name__})")
+    spent = Spend() if never_connected(error) else None
+    return ExpertUnavailableError(f"expert {name!r} {kind} ({type(error).__name__})", spent)
+
+
+def never_connected(error: BaseException | None) -> bool:
+    """Whether nothing can have been billed: there was no connection. By name, since providers bring their own httpx."""
+    while error is not None:
+        if type(error).__name__ in ("ConnectError", "ConnectTimeout", "ConnectionRefusedError"):
+            return True
+        error = error.__cause__
+    return False
 
 
 def usage(message: Any, payload: Payload) -> ExpertTokens:
@@ -159,8 +200,7 @@ def usage(message: Any, payload: Payload) -> ExpertTokens:
     reported = message.usage_metadata
     if reported:
         return ExpertTokens(input=reported["input_tokens"], output=reported["output_tokens"])
-    sent = len((payload.system + payload.user).encode())
-    return ExpertTokens(input=sent // 4, output=len(str(message.text).encode()) // 4)
+    return ExpertTokens(input=sent_bytes(payload) // 4, output=len(str(message.text).encode()) // 4)
 
 
 def parsed(text: str, name: str) -> Reply:

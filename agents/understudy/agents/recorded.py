@@ -12,7 +12,7 @@ from understudy.agents.citing import locate
 from understudy.core.errors import ExpertUnavailableError, SettingsError
 from understudy.core.protocols import Payload, folded
 from understudy.core.settings import ExpertSettings
-from understudy.core.types import ExpertAnswer, ExpertTokens
+from understudy.core.types import ExpertAnswer, ExpertTokens, Spend
 
 __all__ = ["RecordedExpert"]
 
@@ -55,6 +55,11 @@ class RecordedExpert:
         """As `understudy.toml` names it."""
         return self._settings.name
 
+    def worst(self, payload: Payload) -> Spend:
+        """The most that asking can cost: a token is a byte at least."""
+        longest = max((len(r.model_dump_json().encode()) for r in self._recordings), default=0)
+        return priced(ExpertTokens(input=sent_bytes(payload), output=longest), self._settings)
+
     async def ask(self, payload: Payload) -> ExpertAnswer:
         """The recorded answer. Raises `ExpertUnavailableError` where there is none."""
         asked, document = folded(payload.question), payload.scope.document
@@ -68,7 +73,7 @@ class RecordedExpert:
             locate(c.quote, [p for p in payload.passages if p.document == c.document]) for c in recording.citations
         ]
         tokens = ExpertTokens(
-            input=len((payload.system + payload.user).encode()) // BYTES_PER_TOKEN,
+            input=sent_bytes(payload) // BYTES_PER_TOKEN,
             output=len(recording.model_dump_json().encode()) // BYTES_PER_TOKEN,
         )
         return ExpertAnswer(
@@ -84,6 +89,16 @@ class RecordedExpert:
 def cost(tokens: ExpertTokens, settings: ExpertSettings) -> float:
     """Dollars for some tokens."""
     return (tokens.input * settings.input_usd_per_mtok + tokens.output * settings.output_usd_per_mtok) / 1e6
+
+
+def priced(tokens: ExpertTokens, settings: ExpertSettings) -> Spend:
+    """One call of so many tokens."""
+    return Spend(usd=cost(tokens, settings), calls=1, tokens=tokens.input + tokens.output)
+
+
+def sent_bytes(payload: Payload) -> int:
+    """The size of what goes out."""
+    return len((payload.system + payload.user).encode())
 
 
 def lines_of(path: Path) -> list[str]:

@@ -17,6 +17,7 @@
     │   ├── ExpertUnavailableError      rate limit, server error, time-out, no connection, no recording; may be retried
     │   └── ExpertReplyError            the reply can't be read as an answer
     ├── EgressRefused                   the guard let nothing out
+    ├── BudgetError                     the budget allows no expert; the local answer stands
     ├── Stopped                         the caller asked inference to stop
     └── InternalError                   an invariant broke: a bug worth reporting
 
@@ -26,7 +27,10 @@ provider clients in `agents.experts`, file readers in `retrieval.load`.
 
 from __future__ import annotations
 
+from understudy.core.types import Spend
+
 __all__ = [
+    "BudgetError",
     "DocumentError",
     "EgressRefused",
     "ExpertAuthError",
@@ -47,6 +51,9 @@ __all__ = [
     "WorkspaceBusyError",
     "WorkspaceError",
 ]
+
+
+NOTHING = Spend()
 
 
 class UnderstudyError(Exception):
@@ -101,7 +108,14 @@ class ToolError(UnderstudyError):
 
 
 class ExpertError(UnderstudyError):
-    """An expert gave no usable answer."""
+    """An expert gave no usable answer.
+
+    `spent` is what it cost all the same; `None` where nobody knows, as after a time-out.
+    """
+
+    def __init__(self, message: str, spent: Spend | None = NOTHING) -> None:
+        super().__init__(message)
+        self.spent = spent
 
 
 class ExpertAuthError(ExpertError):
@@ -118,6 +132,10 @@ class ExpertReplyError(ExpertError):
 
 class EgressRefused(UnderstudyError):
     """The guard let nothing leave; the message says which rule."""
+
+
+class BudgetError(UnderstudyError):
+    """A call's worst case would pass a limit; the message says which, and what was spent."""
 
 
 class Stopped(UnderstudyError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from understudy.core.errors import EgressRefused, InternalError
-from understudy.core.protocols import CacheKey, Cancel, Judgement, Payload
+from understudy.core.errors import BudgetError, EgressRefused, InternalError
+from understudy.core.protocols import Account, CacheKey, Cancel, Judgement, Payload
 from understudy.core.steps import Step, Taken, ToolStep
 from understudy.core.types import (
     Answer,
@@ -19,9 +19,11 @@ from understudy.core.types import (
     Passage,
     Scope,
     SmallTokens,
+    Spend,
 )
 
 __all__ = [
+    "FakeBudget",
     "FakeCache",
     "FakeExamples",
     "FakeExpert",
@@ -130,6 +132,28 @@ class FakeGuard:
 
 
 @dataclass
+class FakeBudget:
+    """Books in memory, with one limit in dollars."""
+
+    limit_usd: float = 1e9
+    booked: dict[str, Spend] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+
+    def reserve(self, account: Account, expert: str, worst: Spend) -> str:
+        """Set aside, or refuse."""
+        if sum(spend.usd for spend in self.booked.values()) + worst.usd > self.limit_usd:
+            raise BudgetError("the budget allows no expert")
+        name = f"{len(self.booked)} {account.principal} {expert}"
+        self.booked[name] = worst
+        return name
+
+    def settle(self, reservation: str, actual: Spend) -> None:
+        """Replace."""
+        self.booked[reservation] = actual
+        self.settled.add(reservation)
+
+
+@dataclass
 class FakeExpert:
     """Answers with a text, or raises an error."""
 
@@ -137,6 +161,10 @@ class FakeExpert:
     name: str = "fake"
     recorded: bool = False
     asked: list[Payload] = field(default_factory=list)
+
+    def worst(self, payload: Payload) -> Spend:
+        """Twice what it takes."""
+        return Spend(usd=0.02, calls=1, tokens=100)
 
     async def ask(self, payload: Payload) -> ExpertAnswer:
         """The reply."""

@@ -10,10 +10,23 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from understudy.core.steps import Taken
-from understudy.core.types import Answer, Draft, Evidence, Example, ExpertAnswer, Message, Observation, Passage, Scope
+from understudy.core.types import (
+    Answer,
+    Draft,
+    Evidence,
+    Example,
+    ExpertAnswer,
+    Message,
+    Observation,
+    Passage,
+    Scope,
+    Spend,
+)
 
 __all__ = [
+    "Account",
     "AnswerCache",
+    "Budget",
     "CacheKey",
     "Cancel",
     "ExampleStore",
@@ -138,8 +151,35 @@ class Expert(Protocol):
         """Whether its answers are replayed from a file."""
         ...
 
+    def worst(self, payload: Payload) -> Spend:
+        """The most that asking can cost, retries included."""
+        ...
+
     async def ask(self, payload: Payload) -> ExpertAnswer:
         """A structured answer with citations. Raises `ExpertError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose question a call is paid for."""
+
+    question: str
+    """An id of its own, not the words."""
+    thread: str
+    principal: str
+    job: str | None = None
+
+
+class Budget(Protocol):
+    """What experts may cost."""
+
+    def reserve(self, account: Account, expert: str, worst: Spend) -> str:
+        """Set the worst case of a call aside, and give the reservation's id. Raises `BudgetError`."""
+        ...
+
+    def settle(self, reservation: str, actual: Spend) -> None:
+        """Replace a reservation by what the call did cost; one never settled stays spent."""
         ...
 
 

@@ -47,11 +47,28 @@ class DeferralSettings(Table):
     min_mean_logprob: Annotated[float, Field(le=0, description="nats a token; below it a draft is deferred")] = -0.7
 
 
+Dollars = Annotated[float | None, Field(ge=0)]
+Count = Annotated[int | None, Field(ge=0)]
+
+
 class BudgetSettings(Table):
     """`[budget]`. Absent is no limit, 0 is no spending."""
 
-    per_question_usd: Annotated[float | None, Field(ge=0)] = None
-    per_month_usd: Annotated[float | None, Field(ge=0)] = None
+    per_question_usd: Dollars = None
+    per_question_calls: Count = None
+    per_question_tokens: Count = None
+    per_thread_usd: Dollars = None
+    per_thread_calls: Count = None
+    per_thread_tokens: Count = None
+    per_principal_usd: Dollars = None
+    per_principal_calls: Count = None
+    per_principal_tokens: Count = None
+    per_job_usd: Dollars = None
+    per_job_calls: Count = None
+    per_job_tokens: Count = None
+    per_month_usd: Dollars = None
+    per_month_calls: Count = None
+    per_month_tokens: Count = None
 
 
 class ExpertSettings(Table):
@@ -67,6 +84,9 @@ class ExpertSettings(Table):
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     max_output_tokens: Annotated[int, Field(ge=1)] = 1024
+    context: Annotated[int | None, Field(ge=256, description="tokens in and out that it can take")] = None
+    skills: tuple[str, ...] = ()
+    """Domains that it knows well; none named means any."""
     reach: Literal["cloud", "private"] = "cloud"
 
 
@@ -75,6 +95,8 @@ class CollectionSettings(Table):
 
     sensitivity: Literal["open", "redacted", "local"] = "redacted"
     egress: Literal["allow", "ask", "never"] = "allow"
+    domain: str | None = None
+    """What its documents are about, such as `finance`; the collection's own name by default."""
 
 
 class Settings(Table):

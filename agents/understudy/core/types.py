@@ -23,6 +23,7 @@ __all__ = [
     "Route",
     "Scope",
     "SmallTokens",
+    "Spend",
     "Status",
     "StepRecord",
     "Tokens",
@@ -187,6 +188,22 @@ class ExpertTokens(Data):
     output: int = 0
 
 
+class Spend(Data):
+    """What expert calls cost, or may cost: dollars, calls, and tokens in and out together."""
+
+    usd: float = 0.0
+    calls: int = 0
+    tokens: int = 0
+
+    def __add__(self, other: Spend) -> Spend:
+        """The sum, unit by unit."""
+        return Spend(usd=self.usd + other.usd, calls=self.calls + other.calls, tokens=self.tokens + other.tokens)
+
+    def __mul__(self, times: int) -> Spend:
+        """The same several times."""
+        return Spend(usd=self.usd * times, calls=self.calls * times, tokens=self.tokens * times)
+
+
 class Tokens(Data):
     """All tokens an answer took."""
 
@@ -228,6 +245,13 @@ class ExpertAnswer(Data):
     tokens: ExpertTokens = ExpertTokens()
     cost_usd: float = 0.0
     latency_s: float = 0.0
+    lost: Spend = Spend()
+    """The worst case of attempts before it that may be billed too: nobody knows after a time-out."""
+
+    @property
+    def spent(self) -> Spend:
+        """What is booked for it."""
+        return Spend(usd=self.cost_usd, calls=1, tokens=self.tokens.input + self.tokens.output) + self.lost
 
 
 class Answer(Data):

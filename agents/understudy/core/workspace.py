@@ -78,6 +78,11 @@ class Workspace:
         return self.root / "records.sqlite"
 
     @property
+    def ledger(self) -> Path:
+        """SQLite: what experts cost."""
+        return self.root / "ledger.sqlite"
+
+    @property
     def threads(self) -> Path:
         """SQLite: LangGraph's checkpoints."""
         return self.root / "threads.sqlite"

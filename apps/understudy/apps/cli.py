@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from understudy.core.errors import MissingExtraError, UnderstudyError, UserError
+from understudy.core.errors import UnderstudyError, UserError
 
 if TYPE_CHECKING:
     from understudy.agents import Agent
@@ -159,7 +158,6 @@ def bench(
     ] = None,
 ) -> None:
     """Measure, and write a dated result file."""
-    require("sklearn", "scikit-learn", "bench")
     from understudy.apps.bench import run
 
     print_json(run(suite, data, results, limit, seed, compare or ()))
@@ -174,7 +172,6 @@ def train(
     device: Annotated[str, typer.Option(help="Where torch computes, such as cuda.")] = "cpu",
 ) -> None:
     """Train the reader or the planner; a run that was killed goes on from its checkpoint."""
-    require("sklearn", "scikit-learn", "starter")
     changed: dict[str, Any] = {} if steps is None else {"steps": steps}
     if model == "reader":
         from understudy.apps.starter.train_reader import ReaderRecipe, train_reader
@@ -186,12 +183,6 @@ def train(
         train_planner(data, results, PlannerRecipe(**changed), device)
     else:
         raise UserError(f"there is no model {model!r} to train; name reader or planner")
-
-
-def require(module: str, package: str, extra: str) -> None:
-    """Say which extra to install. Raises `MissingExtraError`."""
-    if find_spec(module) is None:
-        raise MissingExtraError(package, extra)
 
 
 def print_json(value: object) -> None:

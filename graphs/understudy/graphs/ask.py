@@ -20,8 +20,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from understudy.core.errors import EgressRefused, ExpertError, WorkspaceError
-from understudy.core.protocols import CacheKey
+from understudy.core.errors import BudgetError, EgressRefused, ExpertError, WorkspaceError
+from understudy.core.protocols import Account, CacheKey, Expert, Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import (
     Draft,
@@ -190,8 +190,6 @@ async def judge(state: AskState, runtime: Run) -> AskState:
 async def consult(state: AskState, runtime: Run) -> AskState:
     """Ask the experts in turn, through the guard, until one answers."""
     deps = runtime.context
-    if deps.spend_limit_usd == 0:
-        return {"expert": None, "reason": f"{state['reason']}; the budget allows no expert"}
     if not deps.experts:
         return {"expert": None, "reason": f"{state['reason']}; no expert is configured"}
     scope = Scope.model_validate(state["scope"])
@@ -208,12 +206,26 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     for expert in deps.experts:
         try:
             payload = deps.brief(state["question"], scope, evidence.passages, draft, history)
-            reply = await expert.ask(deps.guard.check(payload, expert.name))
-        except (ExpertError, EgressRefused) as error:
+            reply = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
+        except (ExpertError, EgressRefused, BudgetError) as error:
             refusals.append(str(error))
             continue
         return {**update, "expert": reply.model_dump(mode="json")}
     return {**update, "expert": None, "reason": f"{state['reason']}; {'; '.join(refusals)}"}
+
+
+async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) -> ExpertAnswer:
+    """Ask an expert with its worst case set aside; what was never settled stays spent."""
+    account = Account(state["id"], state["thread"], state["principal"])
+    reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, expert.worst(payload))
+    try:
+        reply = await expert.ask(payload)
+    except ExpertError as error:
+        if error.spent is not None:
+            await asyncio.to_thread(deps.budget.settle, reservation, error.spent)
+        raise
+    await asyncio.to_thread(deps.budget.settle, reservation, reply.spent)
+    return reply
 
 
 async def learn(state: AskState, runtime: Run) -> AskState:

@@ -12,7 +12,7 @@ __all__ = ["answered"]
 
 CITED_EXPERT, UNCITED_EXPERT = 0.9, 0.6
 """Confidence shown for an expert's answer, with and without a citation that was found in its passage."""
-LEAST_CONFIDENCE = 0.1
+LEAST_CONFIDENCE = 0.05
 """A draft that was deferred below it is no answer, even where nobody else can be asked."""
 NOT_FOUND = "I could not find an answer to this in the documents."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ __all__ = ["ask", "stream"]
 def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) -> AskState:
     """The state a question starts with; the thread's turns are kept."""
     return {
+        "id": uuid.uuid4().hex,
         "question": question,
         "scope": scope.model_dump(),
         "principal": principal,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from understudy.core.protocols import (
     AnswerCache,
+    Budget,
     Cancel,
     ExampleStore,
     Expert,
@@ -39,6 +40,7 @@ class AskState(TypedDict, total=False):
     """The state of a thread; every key but `turns` belongs to the question in progress. Values are JSON-like."""
 
     turns: list[Turn]
+    id: str
     question: str
     scope: dict[str, Any]
     principal: str
@@ -93,14 +95,13 @@ class Deps:
     retriever: Retriever
     judge: Judge
     guard: Guard
+    budget: Budget
     experts: Sequence[Expert]
     cache: AnswerCache
     examples: ExampleStore
     brief: Brief
     small_model: str
     max_steps: int = 8
-    spend_limit_usd: float | None = None
-    """For one question; 0 is no spending, `None` no limit."""
     on_text: Callable[[str], None] = no_text
     cancel: Cancel = never
     clock: Callable[[], float] = time.time

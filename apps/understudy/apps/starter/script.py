@@ -12,10 +12,11 @@ __all__ = ["WORTH_SHOWING", "Script", "scaled", "step"]
 
 SPACED = ("query", "row", "column", "label", "by")
 """Arguments that are words of the thread."""
-WORTH_SHOWING = 10
+WORTH_SHOWING = 5
 """Least score in percent, as the transcript shows it, at which the reader's best span is answered.
 
-Below it the span is wrong nine times out of ten. How far one above it is to be trusted is for the judge to say.
+On the articles kept apart, a lower one adds hardly any right answers, and a higher one loses them. How far a span is to
+be trusted is for the judge to say: an answer is shown with its confidence, and one that is in doubt goes to an expert.
 """
 
 

@@ -49,7 +49,7 @@ class PlannerRecipe:
     """How often a real question comes, each time with other scores."""
     longest: int = 640
     """Tokens of the longest transcript trained on."""
-    steps: int = 3000
+    steps: int = 2500
     batch: int = 16
     learning_rate: float = 1.5e-3
 

@@ -1,0 +1,1 @@
+"""Deferring with a promise: signals, calibration, the threshold, labels, the choice of an expert, and budgets."""

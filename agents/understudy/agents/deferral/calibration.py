@@ -1,0 +1,116 @@
+"""Signals of a draft turned into the probability that it is as good as the expert's answer.
+
+A logistic regression on standardised signals, and an isotonic regression on top, fitted on predictions that the
+logistic one made for questions it hadn't seen (five folds, whole groups apart). Between the steps of the isotonic fit
+the probability rises in straight lines (centred isotonic regression, Oron and Flournoy 2017), so that no ranking is
+lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Calibrator", "fit"]
+
+Floats = NDArray[np.float64]
+
+FOLDS = 5
+LEAST_OF_A_CLASS = 10
+"""Fewer right or wrong drafts than this teach nothing."""
+
+
+class Calibrator(BaseModel):
+    """The fitted numbers: plain data, so that they can be stored, read, and compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    signals: tuple[str, ...]
+    means: tuple[float, ...]
+    scales: tuple[float, ...]
+    weights: tuple[float, ...]
+    intercept: float
+    logits: Annotated[tuple[float, ...], Field(min_length=1)]
+    """Centres of the isotonic steps, rising."""
+    probabilities: tuple[float, ...]
+    """Their heights."""
+
+    def probability(self, signals: Mapping[str, float]) -> float:
+        """That a draft with these signals is as good as the expert's answer. A signal it lacks counts as its mean."""
+        row = [signals.get(name, mean) for name, mean in zip(self.signals, self.means, strict=True)]
+        scaled = (np.array(row) - np.array(self.means)) / np.array(self.scales)
+        logit = float(scaled @ np.array(self.weights)) + self.intercept
+        return float(np.interp(logit, self.logits, self.probabilities))
+
+
+def fit(
+    rows: Sequence[Mapping[str, float]],
+    good: Sequence[bool],
+    *,
+    weights: Sequence[float] | None = None,
+    groups: Sequence[str] | None = None,
+    seed: int = 17,
+) -> Calibrator | None:
+    """A calibrator from labelled drafts; `None` where there are too few that are right, or that are wrong.
+
+    Args:
+        rows: the signals of each.
+        good: whether it was as good as the expert's answer.
+        weights: inverse probabilities of the labels.
+        groups: what answers cluster by; a group is in one fold.
+        seed: of the folds.
+    """
+    from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+    if min(sum(good), len(good) - sum(good)) < LEAST_OF_A_CLASS:
+        return None
+    names = tuple(sorted({name for row in rows for name in row}))
+    matrix = filled(rows, names)
+    means, scales = matrix.mean(axis=0), matrix.std(axis=0)
+    scales[scales < 1e-9] = 1.0
+    scaled, truth = (matrix - means) / scales, np.array(good, dtype=np.int64)
+    weight = np.ones(len(good)) if weights is None else np.array(weights, dtype=np.float64)
+
+    def logistic(part: NDArray[np.intp]) -> tuple[Floats, float]:
+        model = LogisticRegression(C=1.0, max_iter=2000).fit(scaled[part], truth[part], sample_weight=weight[part])
+        return model.coef_[0], float(model.intercept_[0])
+
+    unseen = np.zeros(len(good))
+    for train, test in folds(truth, groups, seed):
+        coefficients, intercept = logistic(train)
+        unseen[test] = scaled[test] @ coefficients + intercept
+    coefficients, intercept = logistic(np.arange(len(good)))
+    steps = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(unseen, truth, sample_weight=weight)
+    logits, probabilities = centred(unseen, steps, weight)
+    return Calibrator(
+        signals=names, means=tuple(means), scales=tuple(scales), weights=tuple(coefficients), intercept=intercept,
+        logits=tuple(logits), probabilities=tuple(probabilities),
+    )  # fmt: skip
+
+
+def filled(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> Floats:
+    """Signals as a matrix `[drafts, signals]`; one that is absent takes the mean of its column."""
+    matrix = np.array([[row.get(name, np.nan) for name in names] for row in rows], dtype=np.float64)
+    return np.where(np.isnan(matrix), np.nanmean(matrix, axis=0), matrix)
+
+
+def folds(truth: NDArray[np.int64], groups: Sequence[str] | None, seed: int) -> list[tuple[NDArray[np.intp], ...]]:
+    """Training and test indices, classes spread evenly and groups kept whole where there are enough."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # type: ignore[import-untyped]
+
+    count = len(truth)
+    if groups is not None and len(set(groups)) >= 4 * FOLDS:
+        return list(StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(count), truth, groups))
+    return list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(count), truth))
+
+
+def centred(logits: Floats, steps: Floats, weight: Floats) -> tuple[list[float], list[float]]:
+    """The middle of every step of an isotonic fit, and its height; certainty is never reached from a finite sample."""
+    heights = np.unique(steps)
+    centres = [float(np.average(logits[steps == height], weights=weight[steps == height])) for height in heights]
+    least = 1 / (len(logits) + 2)
+    return centres, [float(height) for height in np.clip(heights, least, 1 - least)]

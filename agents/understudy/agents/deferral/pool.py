@@ -1,0 +1,89 @@
+"""Which expert to ask: the cheapest one expected to do, then the next; one that is down is left alone for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from understudy.core.protocols import Expert, Payload
+from understudy.core.settings import ExpertSettings
+
+__all__ = ["Breaker", "Pool", "Record"]
+
+GOOD_ENOUGH = 0.7
+"""An expert expected to give a usable answer this often is not passed over for a dearer one."""
+SKILLED, UNSKILLED = (4.0, 1.0), (2.0, 2.0)
+"""Successes and failures supposed at first: of an expert that names this domain, or none, and of another."""
+FAILURES, REST_S = 3, 60.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """How often an expert's answers in a domain were usable."""
+
+    usable: int = 0
+    asked: int = 0
+
+
+@dataclass
+class Breaker:
+    """Keeps an expert out after some failures in a row, and lets one question through to try it after a rest."""
+
+    clock: Callable[[], float] = time.monotonic
+    failures: int = 0
+    opened: float = field(default=0.0)
+
+    def closed(self) -> bool:
+        """Whether the expert may be asked; the one that tries it after a rest takes the turn of the others."""
+        if self.failures < FAILURES:
+            return True
+        if self.clock() - self.opened < REST_S:
+            return False
+        self.opened = self.clock()
+        return True
+
+    def note(self, *, ok: bool) -> None:
+        """What came of asking."""
+        self.failures = 0 if ok else self.failures + 1
+        self.opened = self.clock()
+
+
+class Pool:
+    """The experts of a workspace, put in order for a question.
+
+    Args:
+        experts: with their settings.
+        record: of an expert (by name) in a domain.
+    """
+
+    def __init__(
+        self,
+        experts: Sequence[tuple[Expert, ExpertSettings]],
+        record: Callable[[str, str], Record],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._experts = experts
+        self._record = record
+        self._breakers = {expert.name: Breaker(clock) for expert, _ in experts}
+
+    def ranked(self, payload: Payload, domain: str) -> list[Expert]:
+        """Those that may be asked: the cheapest that is expected to do, then the others, likeliest first."""
+        rated = []
+        for expert, settings in self._experts:
+            worst = expert.worst(payload)
+            if settings.context is not None and worst.tokens > settings.context * (settings.retries + 1):
+                continue
+            rated.append((self.expected(expert.name, settings, domain), worst.usd, expert))
+        rated.sort(key=lambda r: (r[0] < GOOD_ENOUGH, r[1] if r[0] >= GOOD_ENOUGH else -r[0]))
+        return [expert for *_, expert in rated if self._breakers[expert.name].closed()]
+
+    def expected(self, name: str, settings: ExpertSettings, domain: str) -> float:
+        """The mean of a Beta posterior: what is supposed, and what was seen in this domain."""
+        supposed = SKILLED if not settings.skills or domain in settings.skills else UNSKILLED
+        record = self._record(name, domain)
+        return (supposed[0] + record.usable) / (sum(supposed) + record.asked)
+
+    def note(self, name: str, *, ok: bool) -> None:
+        """Whether an expert could be reached."""
+        self._breakers[name].note(ok=ok)

@@ -1,0 +1,78 @@
+"""The promise holds as often as it says, and says how many labels are missing."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from understudy.agents.deferral.promise import Label, labels_needed, p_value, promise
+
+GRID = [i / 20 for i in range(20, -1, -1)]
+
+
+def perfect(count: int) -> list[Label]:
+    return [Label(confidence=0.9, loss=0.0) for _ in range(count)]
+
+
+def test_without_labels_everything_is_deferred_and_the_missing_ones_are_counted() -> None:
+    found = promise([], GRID, max_loss=0.02, confidence=0.9)
+    assert (found.threshold, found.missing, found.accepted) == (None, 114, 0.0)
+
+
+@pytest.mark.parametrize(("max_loss", "confidence", "needed"), [(0.02, 0.9, 114), (0.05, 0.95, 59), (1.0, 0.9, 0)])
+def test_the_fewest_labels_are_just_enough(max_loss: float, confidence: float, needed: int) -> None:
+    assert labels_needed(max_loss, confidence) == needed
+    assert promise(perfect(needed), GRID, max_loss=max_loss, confidence=confidence).threshold == 0.0
+    if needed:
+        short = promise(perfect(needed - 1), GRID, max_loss=max_loss, confidence=confidence)
+        assert (short.threshold, short.missing) == (None, 1)
+
+
+def test_nothing_is_promised_at_no_loss() -> None:
+    assert promise(perfect(500), GRID, max_loss=0.0, confidence=0.9).threshold is None
+
+
+def test_the_search_ends_at_the_first_that_fails() -> None:
+    """Losses lie between 0.5 and 0.6; what is below them would pass on its own share of a larger sample, and isn't tried."""
+    labels = perfect(300) + [Label(0.55, 1.0)] * 60 + [Label(0.2, 0.0)] * 5000
+    found = promise(labels[:360], GRID, max_loss=0.02, confidence=0.9)
+    assert found.threshold == 0.6
+    assert found.accepted == pytest.approx(300 / 360)
+
+
+def questions(rng: random.Random, count: int, *, grouped: bool, rate: float) -> list[Label]:
+    """Drafts right with the probability they say, in documents whose difficulty is shared; drawn at some rate."""
+    made: list[Label] = []
+    while len(made) < count:
+        hard, group = rng.gauss(0, 0.25) if grouped else 0.0, f"d{len(made)}" if grouped else ""
+        for _ in range(rng.randint(1, 6) if grouped else 1):
+            confidence = rng.random()
+            right = rng.random() < min(1.0, max(0.0, confidence - hard))
+            drawn = rng.random() < rate
+            made.append(Label(confidence, float(not right) if drawn else None, rate, group))
+    return made
+
+
+@pytest.mark.parametrize(("grouped", "rate"), [(False, 1.0), (True, 1.0), (False, 0.4)])
+def test_the_loss_passes_the_bound_no_more_often_than_promised(grouped: bool, rate: float) -> None:
+    rng = random.Random(11)
+    population = questions(rng, 40000, grouped=grouped, rate=1.0)
+    risk = {t: sum(label.loss or 0.0 for label in population if label.confidence >= t) / len(population) for t in GRID}
+    broken = kept = 0
+    for _ in range(200):
+        found = promise(questions(rng, 500, grouped=grouped, rate=rate), GRID, max_loss=0.05, confidence=0.9)
+        kept += found.threshold is not None and found.threshold < 1.0
+        broken += found.threshold is not None and risk[found.threshold] > 0.05
+    assert broken <= 28  # 20 expected at most; 28 with probability 0.97
+    assert kept > 120, "a promise that accepts nothing is empty"
+
+
+def test_a_loss_in_parts_counts_by_its_size() -> None:
+    few = [Label(0.9, 0.25 if i % 10 == 0 else 0.0) for i in range(400)]
+    assert p_value(few, 0.5, 0.05) < 0.1 < p_value(few, 0.5, 0.02)
+
+
+def test_labels_drawn_rarely_prove_less() -> None:
+    seldom = [Label(0.9, 0.0 if i % 20 == 0 else None, 0.05) for i in range(400)]
+    assert p_value(seldom, 0.5, 0.02) > p_value(perfect(400), 0.5, 0.02)
