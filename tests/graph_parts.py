@@ -8,8 +8,10 @@ from understudy.core.fakes import (
     FakeBudget,
     FakeCache,
     FakeExamples,
+    FakeExperts,
     FakeGuard,
     FakeJudge,
+    FakeOutcomes,
     FakePlanner,
     FakeRetriever,
     FakeToolBox,
@@ -29,7 +31,8 @@ def fake_deps(found: Observation, *steps: Step, **changes: Any) -> Deps:
         "judge": FakeJudge(),
         "guard": FakeGuard(),
         "budget": FakeBudget(),
-        "experts": [],
+        "experts": FakeExperts(),
+        "outcomes": FakeOutcomes(),
         "cache": FakeCache(),
         "examples": FakeExamples(),
         "brief": lambda question, scope, passages, draft, history: Payload(
@@ -37,4 +40,6 @@ def fake_deps(found: Observation, *steps: Step, **changes: Any) -> Deps:
         ),
         "small_model": "fake",
     }
+    if isinstance(changes.get("experts"), list):
+        changes["experts"] = FakeExperts(changes["experts"])
     return Deps(**(given | changes))

@@ -25,8 +25,8 @@ from understudy.core.settings import CollectionSettings, DeferralSettings, Exper
 from understudy.core.workspace import Workspace
 
 SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples" / "documents"
-ALWAYS_DEFER = DeferralSettings(min_mean_logprob=0.0)
-NEVER_DEFER = DeferralSettings(min_mean_logprob=-99.0)
+ALWAYS_DEFER = DeferralSettings(min_confidence=1.0)
+NEVER_DEFER = DeferralSettings(min_confidence=0.0, audit_rate=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def test_recorded_experts(tmp_path: Path) -> None:
 async def test_a_recorded_expert_says_so_and_fails_like_one_that_is_down(tmp_path: Path) -> None:
     line = '{"question": "what  was REVENUE?", "text": "412.6", "citations": [{"document": "d", "quote": "412.6 million"}]}'
     (tmp_path / "a.jsonl").write_text(line)
-    (replay,) = build_experts(
+    ((replay, _),) = build_experts(
         Settings(experts=(ExpertSettings(name="replay", model="recorded:a.jsonl", output_usd_per_mtok=10),)), tmp_path
     )
     answer = await replay.ask(payload())

@@ -6,19 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from understudy.apps.metrics import (
-    auroc,
-    contains_answer,
-    exact_match,
-    interval,
-    normalised,
-    numbers_in,
-    numeric_match,
-    quantile,
-    recall_at,
-    reciprocal_rank,
-    token_f1,
-)
+from understudy.apps.metrics import auroc, interval, quantile, recall_at, reciprocal_rank
+from understudy.core.matching import contains_answer, exact_match, normalised, numbers_in, numeric_match, token_f1
 
 
 def test_normalised_as_squad_does() -> None:

@@ -17,9 +17,12 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.briefing import build_payload
 from understudy.agents.deferral.budget import Ledger
+from understudy.agents.deferral.pool import Pool
+from understudy.agents.deferral.reliability import Calibration, calibration_of
+from understudy.agents.deferral.service import Deferral
+from understudy.agents.deferral.signals import Nearest
 from understudy.agents.experts import build_experts
 from understudy.agents.guard import EgressGuard
-from understudy.agents.judge import ThresholdJudge
 from understudy.agents.records import Records
 from understudy.agents.small_model import SmallModel, starter_path
 from understudy.core.errors import ModelFileError, QuestionError, ScopeError
@@ -69,7 +72,16 @@ class Agent:
         self.model = SmallModel(
             model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
         )
-        self.experts = build_experts(settings, workspace.root)
+        self.guard = EgressGuard(settings, self.sensitivity)
+        nearest = Nearest(self.encoder.embed_documents, self.records.questions)
+        self.deferral = Deferral(workspace, settings.deferral, self.model.name, self.labelled, nearest)
+        outcomes = self.deferral.store
+        self.experts = Pool(
+            build_experts(settings, workspace.root),
+            outcomes.record,
+            lambda expert, domain, usable: outcomes.note_call(expert, domain, usable=usable),
+            self.domain,
+        )
         self._loop = Loop()
         self._threads = self._loop.run(checkpointer(workspace.threads))
         self._graph = build_ask_graph(self._threads)
@@ -113,6 +125,7 @@ class Agent:
         self.model.close()
         self.records.close()
         self.ledger.close()
+        self.deferral.close()
         self.store.close()
         self._held.close()
 
@@ -218,7 +231,8 @@ class Agent:
         return {
             "workspace": str(self.workspace.root),
             "small_model": {"name": self.model.name, "profile": self.model.profile.name},
-            "experts": [{"name": e.name, "recorded": e.recorded} for e in self.experts],
+            "experts": self.experts.listing(),
+            "deferral": self.promise(),
             "spent_this_month": self.ledger.spent().model_dump(),
             "collections": self.store.listing(),
             **self.records.counts(),
@@ -254,8 +268,9 @@ class Agent:
             planner=self.model,
             tools=self.toolbox,
             retriever=self.retriever,
-            judge=ThresholdJudge(self.settings.deferral.min_mean_logprob),
-            guard=EgressGuard(self.settings, self.sensitivity),
+            judge=self.deferral.judge(),
+            guard=self.guard,
+            outcomes=self.deferral,
             budget=self.ledger,
             experts=self.experts,
             cache=self.records,
@@ -265,6 +280,30 @@ class Agent:
             max_steps=self.settings.small_model.max_steps,
             cancel=cancel,
         )
+
+    def calibrate(self) -> Calibration:
+        """Derive the threshold anew from all outcomes, and say how reliable the confidence is."""
+        return calibration_of(self.deferral.rows(), self.deferral.derive())
+
+    def promise(self) -> dict[str, Any]:
+        """The threshold in force: what it promises, on what grounds, and what is missing."""
+        fixed = self.settings.deferral.min_confidence
+        if fixed is not None:
+            return {"threshold": fixed, "promise": None, "why": "deferral.min_confidence is set"}
+        if not len(self.experts):
+            return {"threshold": None, "promise": None, "why": "no expert is configured, so there is none to equal"}
+        return self.deferral.derivation.model_dump(mode="json", exclude={"calibrator"})
+
+    def labelled(self, collection: str) -> bool:
+        """Whether drafts of a collection may be compared with an expert's answers: by its policy, and by the budget."""
+        limits = self.settings.budget
+        spent_out = 0 in (limits.per_month_usd, limits.per_month_calls, limits.per_question_calls)
+        return not spent_out and self.guard.permits(collection)
+
+    def domain(self, collection: str) -> str:
+        """What a collection is about."""
+        policy = self.settings.collections.get(collection)
+        return (policy.domain if policy else None) or collection
 
     def sensitivity(self, collection: str) -> str | None:
         """What a collection was ingested as."""

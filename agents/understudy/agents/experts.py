@@ -215,9 +215,9 @@ def parsed(text: str, name: str) -> Reply:
     raise ExpertReplyError(f"expert {name!r} gave no answer in the form asked for: {text[:80]!r}")
 
 
-def build_experts(settings: Settings, root: Path) -> Sequence[Expert]:
-    """The experts of a workspace, cheapest first by output price. Raises `SettingsError`."""
-    experts: list[tuple[float, Expert]] = []
+def build_experts(settings: Settings, root: Path) -> Sequence[tuple[Expert, ExpertSettings]]:
+    """The experts of a workspace, with their settings. Raises `SettingsError`."""
+    experts: list[tuple[Expert, ExpertSettings]] = []
     names = [e.name for e in settings.experts]
     for given in settings.experts:
         if names.count(given.name) > 1:  # the guard goes by name: one's reach must not become another's
@@ -226,5 +226,5 @@ def build_experts(settings: Settings, root: Path) -> Sequence[Expert]:
             )
         kind, _, rest = given.model.partition(":")
         expert: Expert = RecordedExpert(given, root / rest) if kind == "recorded" else ChatExpert(given)
-        experts.append((given.output_usd_per_mtok + given.input_usd_per_mtok, expert))
-    return [e for _, e in sorted(experts, key=lambda pair: pair[0])]
+        experts.append((expert, given))
+    return experts

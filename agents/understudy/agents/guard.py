@@ -30,15 +30,25 @@ class EgressGuard:
 
     def check(self, payload: Payload, expert: str) -> Payload:
         """The payload as it may leave. Raises `EgressRefused`."""
-        name = payload.scope.collection
-        policy = self._settings.collections.get(name, CollectionSettings())
+        refusal = self.refusal(payload.scope.collection, expert)
+        if refusal is not None:
+            raise EgressRefused(refusal)
+        return payload
+
+    def refusal(self, collection: str, expert: str) -> str | None:
+        """Why nothing of a collection may go to an expert; `None` where it may."""
+        policy = self._settings.collections.get(collection, CollectionSettings())
         # A table that names only `egress` says nothing of sensitivity: its default must not override what is stored.
         named = "sensitivity" in policy.model_fields_set
-        sensitivity = policy.sensitivity if named else self._sensitivity(name) or policy.sensitivity
+        sensitivity = policy.sensitivity if named else self._sensitivity(collection) or policy.sensitivity
         if policy.egress == "never":
-            raise EgressRefused(f"collection {name!r} never goes to an expert (egress = 'never')")
+            return f"collection {collection!r} never goes to an expert (egress = 'never')"
         if policy.egress == "ask":
-            raise EgressRefused(f"collection {name!r} needs approval (egress = 'ask'), which can't be given yet")
+            return f"collection {collection!r} needs approval (egress = 'ask'), which can't be given yet"
         if sensitivity == "local" and self._reach.get(expert, "cloud") != "private":
-            raise EgressRefused(f"collection {name!r} is local, and expert {expert!r} is not in the house")
-        return payload
+            return f"collection {collection!r} is local, and expert {expert!r} is not in the house"
+        return None
+
+    def permits(self, collection: str) -> bool:
+        """Whether something of a collection may go to any expert at all."""
+        return any(self.refusal(collection, name) is None for name in self._reach)

@@ -14,12 +14,13 @@ from pydantic import ValidationError
 from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from understudy.agents.deferral.outcomes import role_of
 from understudy.core.errors import WorkspaceError
 from understudy.core.protocols import CacheKey, folded
 from understudy.core.sqlite import open_sqlite
 from understudy.core.types import Answer, Example
 
-__all__ = ["Records", "role_of"]
+__all__ = ["Records"]
 
 metadata = MetaData()
 cache = Table(
@@ -90,7 +91,7 @@ class Records:
         """Store one example, and give its id."""
         values = {
             "id": uuid.uuid4().hex,
-            "role": role_of(example),
+            "role": role_of(example.question, example.scope),
             "collection": example.scope.collection,
             "expert": example.expert.expert,
             "body": example.model_dump_json(),
@@ -106,6 +107,12 @@ class Records:
             bodies = db.scalars(select(examples.c.body).order_by(examples.c.created)).all()
             return [Example.model_validate_json(body) for body in bodies]
 
+    def questions(self, collection: str) -> list[str]:
+        """The questions of a collection that an expert has answered, oldest first."""
+        query = select(examples.c.body).where(examples.c.collection == collection).order_by(examples.c.created)
+        with self._guard(), self._engine.connect() as db:
+            return [str(json.loads(body)["question"]) for body in db.scalars(query).all()]
+
     def counts(self) -> dict[str, int]:
         """How many answers and examples are kept."""
         with self._guard(), self._engine.connect() as db:
@@ -119,13 +126,6 @@ def digest(key: CacheKey) -> str:
     """The hash of everything that must be equal for a hit."""
     parts = [folded(key.question), key.scope.model_dump_json(), key.principal, key.versions]
     return hashlib.sha256(json.dumps([*parts, *map(folded, key.history)]).encode()).hexdigest()
-
-
-def role_of(example: Example) -> str:
-    """An example's permanent role (train, gate or calibrate) by a hash of its question and document."""
-    family = f"{folded(example.question)}\0{example.scope.document or ''}"
-    bucket = hashlib.sha256(family.encode()).digest()[0]
-    return "train" if bucket < 154 else "gate" if bucket < 205 else "calibrate"
 
 
 def now() -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from understudy.core.errors import BudgetError, EgressRefused, InternalError
-from understudy.core.protocols import Account, CacheKey, Cancel, Judgement, Payload
+from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError
+from understudy.core.protocols import Account, CacheKey, Cancel, Expert, Judgement, Payload
 from understudy.core.steps import Step, Taken, ToolStep
 from understudy.core.types import (
     Answer,
@@ -16,6 +16,7 @@ from understudy.core.types import (
     ExpertAnswer,
     Message,
     Observation,
+    Outcome,
     Passage,
     Scope,
     SmallTokens,
@@ -27,8 +28,10 @@ __all__ = [
     "FakeCache",
     "FakeExamples",
     "FakeExpert",
+    "FakeExperts",
     "FakeGuard",
     "FakeJudge",
+    "FakeOutcomes",
     "FakePlanner",
     "FakeRetriever",
     "FakeToolBox",
@@ -109,11 +112,29 @@ class FakeJudge:
 
     accept: bool = True
     confidence: float | None = None
+    audit: bool = False
+    audit_probability: float = 0.25
 
-    def judge(self, draft: Draft, evidence: Evidence, signals: Mapping[str, float]) -> Judgement:
-        """The decision."""
+    def judge(
+        self, question: str, scope: Scope, draft: Draft, evidence: Evidence, signals: Mapping[str, float]
+    ) -> Judgement:
+        """The decision; a draft with problems has no confidence."""
         usual = 0.8 if self.accept else 0.2
-        return Judgement(self.accept, usual if self.confidence is None else self.confidence, "scripted")
+        confidence = 0.0 if draft.problems else usual if self.confidence is None else self.confidence
+        accept = self.accept and not draft.problems
+        probability = self.audit_probability if accept else 1.0
+        return Judgement(accept, confidence, "scripted", dict(signals), probability, accept and self.audit)
+
+
+@dataclass
+class FakeOutcomes:
+    """Outcomes in memory."""
+
+    held: list[Outcome] = field(default_factory=list)
+
+    def note(self, outcome: Outcome) -> None:
+        """Store."""
+        self.held.append(outcome)
 
 
 @dataclass
@@ -172,6 +193,25 @@ class FakeExpert:
         if isinstance(self.reply, Exception):
             raise self.reply
         return ExpertAnswer(text=self.reply, expert=self.name, cost_usd=0.01)
+
+
+@dataclass
+class FakeExperts:
+    """Some experts, in the order given; `noted` records what came of asking."""
+
+    held: Sequence[Expert] = ()
+    noted: list[tuple[str, bool]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def ranked(self, payload: Payload) -> Sequence[Expert]:
+        """All of them."""
+        return self.held
+
+    def note(self, expert: str, scope: Scope, answer: ExpertAnswer | None, error: ExpertError | None) -> None:
+        """Remember whether it answered."""
+        self.noted.append((expert, answer is not None))
 
 
 @dataclass

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from understudy.core.errors import ExpertError
 from understudy.core.steps import Taken
 from understudy.core.types import (
     Answer,
@@ -18,6 +19,7 @@ from understudy.core.types import (
     ExpertAnswer,
     Message,
     Observation,
+    Outcome,
     Passage,
     Scope,
     Spend,
@@ -31,9 +33,11 @@ __all__ = [
     "Cancel",
     "ExampleStore",
     "Expert",
+    "Experts",
     "Guard",
     "Judge",
     "Judgement",
+    "Outcomes",
     "Payload",
     "Planner",
     "Reader",
@@ -108,13 +112,29 @@ class Judgement:
     confidence: float
     """Probability that the draft is as good as an expert's answer."""
     reason: str
+    signals: Mapping[str, float] = field(default_factory=dict)
+    """All that the decision was made by."""
+    probability: float = 1.0
+    """With which the draft was to be compared with an expert's answer: 1 where it is deferred."""
+    audit: bool = False
+    """Whether an accepted draft was drawn to be compared."""
 
 
 class Judge(Protocol):
     """Turns signals into a decision."""
 
-    def judge(self, draft: Draft, evidence: Evidence, signals: Mapping[str, float]) -> Judgement:
-        """Accept or defer; `signals` are those of the answering step."""
+    def judge(
+        self, question: str, scope: Scope, draft: Draft, evidence: Evidence, signals: Mapping[str, float]
+    ) -> Judgement:
+        """Accept or defer; a draft with problems is never accepted."""
+        ...
+
+
+class Outcomes(Protocol):
+    """Keeps what became of questions."""
+
+    def note(self, outcome: Outcome) -> None:
+        """Store what it teaches: signals, and the loss where an expert answered. Raises `WorkspaceError`."""
         ...
 
 
@@ -157,6 +177,22 @@ class Expert(Protocol):
 
     async def ask(self, payload: Payload) -> ExpertAnswer:
         """A structured answer with citations. Raises `ExpertError`."""
+        ...
+
+
+class Experts(Protocol):
+    """The experts on offer."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def ranked(self, payload: Payload) -> Sequence[Expert]:
+        """Those that may be asked now, in the order to ask them: the cheapest expected to do goes first."""
+        ...
+
+    def note(self, expert: str, scope: Scope, answer: ExpertAnswer | None, error: ExpertError | None) -> None:
+        """What came of asking one: an answer, or how it failed."""
         ...
 
 

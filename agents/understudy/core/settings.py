@@ -42,9 +42,13 @@ class DeferralSettings(Table):
     """`[deferral]`."""
 
     max_quality_loss: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """Against always asking the expert; 1 accepts every verified draft."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """With which `max_quality_loss` is promised."""
     audit_rate: Annotated[float, Field(ge=0, le=1)] = 0.02
-    min_mean_logprob: Annotated[float, Field(le=0, description="nats a token; below it a draft is deferred")] = -0.7
+    """The least share of accepted drafts that is compared with an expert's answer; 0 compares none."""
+    min_confidence: Annotated[float | None, Field(ge=0, le=1)] = None
+    """A fixed threshold in place of the promise."""
 
 
 Dollars = Annotated[float | None, Field(ge=0)]

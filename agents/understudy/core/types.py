@@ -19,6 +19,7 @@ __all__ = [
     "Mark",
     "Message",
     "Observation",
+    "Outcome",
     "Passage",
     "Route",
     "Scope",
@@ -287,3 +288,21 @@ class Example(Data):
     """Name and content hash of the model that drafted."""
     principal: str
     signals: dict[str, Any] = {}
+
+
+class Outcome(Data):
+    """What became of a question, to learn from how far drafts can be trusted."""
+
+    question: str
+    scope: Scope
+    draft: Draft | None
+    """`None` where there was nothing to accept: no draft, or one that could not be verified."""
+    signals: dict[str, float] = {}
+    confidence: float = 0.0
+    small_model: str
+    expert: ExpertAnswer | None
+    """`None` where nobody else was asked, or nobody answered."""
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """With which an expert was to be asked, whatever came of it; 1 for a draft that was deferred."""
+    drawn: bool = True
+    """Whether an expert was to be asked."""

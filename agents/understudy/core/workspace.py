@@ -83,6 +83,16 @@ class Workspace:
         return self.root / "ledger.sqlite"
 
     @property
+    def outcomes(self) -> Path:
+        """SQLite: what became of questions, without their words."""
+        return self.root / "outcomes.sqlite"
+
+    @property
+    def deferral(self) -> Path:
+        """The threshold in force, and what it was derived from."""
+        return self.root / "deferral.json"
+
+    @property
     def threads(self) -> Path:
         """SQLite: LangGraph's checkpoints."""
         return self.root / "threads.sqlite"

@@ -21,6 +21,10 @@ __all__ = ["run_demo"]
 
 SAMPLES = Path(__file__).parent / "samples"
 SETTINGS = """\
+[deferral]
+min_confidence = 0.5  # a fixed threshold: a promise takes over a hundred labels
+audit_rate = 0
+
 [[experts]]
 name = "replay"
 model = "recorded:recorded-answers.jsonl"

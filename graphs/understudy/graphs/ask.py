@@ -30,6 +30,7 @@ from understudy.core.types import (
     ExpertAnswer,
     Message,
     Observation,
+    Outcome,
     Scope,
     SmallTokens,
 )
@@ -60,9 +61,7 @@ def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
     graph.add_conditional_edges("recall", lambda s: "respond" if s["cached"] else "plan", ["respond", "plan"])
     graph.add_conditional_edges("plan", after_plan, ["act", "judge"])
     graph.add_edge("act", "plan")
-    graph.add_conditional_edges(
-        "judge", lambda s: "respond" if s["outcome"] == "accept" else "consult", ["respond", "consult"]
-    )
+    graph.add_conditional_edges("judge", after_judge, ["respond", "consult"])
     graph.add_conditional_edges("consult", lambda s: "learn" if s["expert"] else "respond", ["learn", "respond"])
     graph.add_edge("learn", "respond")
     graph.add_edge("respond", END)
@@ -141,6 +140,11 @@ def after_plan(state: AskState) -> Literal["act", "judge"]:
     return "act" if state["pending"] else "judge"
 
 
+def after_judge(state: AskState) -> Literal["respond", "consult"]:
+    """An expert is asked where the draft is deferred, and where it was drawn to be compared."""
+    return "respond" if state["outcome"] == "accept" and not state["audit"] else "consult"
+
+
 async def act(state: AskState, runtime: Run) -> AskState:
     """Run the tool of the pending step; a step taken before isn't run again."""
     deps, pending = runtime.context, state["pending"]
@@ -167,6 +171,7 @@ async def act(state: AskState, runtime: Run) -> AskState:
         "records": [*state["records"], shown],
         "calls": [*state["calls"], call],
         "repeats": state["repeats"] + repeated,
+        "failures": state["failures"] + (observation.error and not repeated),
         "pending": None,
     }
 
@@ -176,21 +181,26 @@ async def judge(state: AskState, runtime: Run) -> AskState:
     if state["draft"] is None:
         return {"confidence": 0.0}
     draft = Draft.model_validate(state["draft"])
-    judgement = runtime.context.judge.judge(draft, evidence_of(state), state["signals"])
-    if draft.problems:
-        return {
-            "outcome": "defer",
-            "confidence": judgement.confidence,
-            "reason": f"not verified: {'; '.join(draft.problems)}",
-        }
-    outcome: Literal["accept", "defer"] = "accept" if judgement.accept else "defer"
-    return {"outcome": outcome, "confidence": judgement.confidence, "reason": judgement.reason}
+    taken = {**state["signals"], "steps": float(len(state["records"])), "tool_errors": float(state["failures"])}
+    scope = Scope.model_validate(state["scope"])
+    judgement = await asyncio.to_thread(
+        runtime.context.judge.judge, state["question"], scope, draft, evidence_of(state), taken
+    )
+    outcome: Literal["accept", "defer"] = "accept" if judgement.accept and not draft.problems else "defer"
+    return {
+        "outcome": outcome,
+        "confidence": judgement.confidence,
+        "reason": f"not verified: {'; '.join(draft.problems)}" if draft.problems else judgement.reason,
+        "signals": dict(judgement.signals),
+        "probability": judgement.probability,
+        "audit": judgement.audit,
+    }
 
 
 async def consult(state: AskState, runtime: Run) -> AskState:
     """Ask the experts in turn, through the guard, until one answers."""
     deps = runtime.context
-    if not deps.experts:
+    if not len(deps.experts):
         return {"expert": None, "reason": f"{state['reason']}; no expert is configured"}
     scope = Scope.model_validate(state["scope"])
     evidence = evidence_of(state)
@@ -202,16 +212,21 @@ async def consult(state: AskState, runtime: Run) -> AskState:
         update["evidence"] = evidence.model_dump(mode="json")
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     history = [t["question"] for t in state["turns"]]
+    payload = deps.brief(state["question"], scope, evidence.passages, draft, history)
     refusals = []
-    for expert in deps.experts:
+    for expert in await asyncio.to_thread(deps.experts.ranked, payload):
         try:
-            payload = deps.brief(state["question"], scope, evidence.passages, draft, history)
             reply = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
-        except (ExpertError, EgressRefused, BudgetError) as error:
+        except (EgressRefused, BudgetError) as error:
             refusals.append(str(error))
-            continue
-        return {**update, "expert": reply.model_dump(mode="json")}
-    return {**update, "expert": None, "reason": f"{state['reason']}; {'; '.join(refusals)}"}
+        except ExpertError as error:
+            refusals.append(str(error))
+            await asyncio.to_thread(deps.experts.note, expert.name, scope, None, error)
+        else:
+            await asyncio.to_thread(deps.experts.note, expert.name, scope, reply, None)
+            return {**update, "expert": reply.model_dump(mode="json")}
+    why = "; ".join(refusals) or "no expert can be asked now"
+    return {**update, "expert": None, "reason": f"{state['reason']}; {why}"}
 
 
 async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) -> ExpertAnswer:
@@ -260,7 +275,28 @@ async def learn(state: AskState, runtime: Run) -> AskState:
 
 
 async def respond(state: AskState, runtime: Run) -> AskState:
-    """The answer, and the turn that the thread remembers."""
+    """The answer, and the turn that the thread remembers. What became of the draft is noted, to judge later ones by."""
     answer = answered(state, runtime.context.clock())
     turn: Turn = {"question": state["question"], "answer": answer.text}
+    if state["cached"] is None:
+        try:
+            await asyncio.to_thread(runtime.context.outcomes.note, outcome_of(state, runtime.context.small_model))
+        except WorkspaceError as error:
+            answer = answer.model_copy(update={"reason": f"{answer.reason}; the outcome could not be kept: {error}"})
     return {"answer": answer.model_dump(mode="json"), "turns": [*state["turns"], turn][-KEPT_TURNS:]}
+
+
+def outcome_of(state: AskState, small_model: str) -> Outcome:
+    """What a finished question teaches about drafts like its own."""
+    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
+    return Outcome(
+        question=state["question"],
+        scope=Scope.model_validate(state["scope"]),
+        draft=None if draft is None or draft.problems else draft,
+        signals=state["signals"],
+        confidence=state["confidence"],
+        small_model=small_model,
+        expert=ExpertAnswer.model_validate(state["expert"]) if state["expert"] else None,
+        probability=state["probability"],
+        drawn=state["outcome"] != "accept" or state["audit"],
+    )

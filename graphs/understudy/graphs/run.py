@@ -45,6 +45,9 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) 
         "expert": None,
         "answer": None,
         "signals": {},
+        "failures": 0,
+        "probability": 1.0,
+        "audit": False,
     }
 
 

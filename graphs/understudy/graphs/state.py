@@ -14,9 +14,10 @@ from understudy.core.protocols import (
     Budget,
     Cancel,
     ExampleStore,
-    Expert,
+    Experts,
     Guard,
     Judge,
+    Outcomes,
     Payload,
     Planner,
     Retriever,
@@ -62,6 +63,9 @@ class AskState(TypedDict, total=False):
     expert: dict[str, Any] | None
     answer: dict[str, Any] | None
     signals: dict[str, float]
+    failures: int
+    probability: float
+    audit: bool
 
 
 class Event(BaseModel):
@@ -96,7 +100,8 @@ class Deps:
     judge: Judge
     guard: Guard
     budget: Budget
-    experts: Sequence[Expert]
+    experts: Experts
+    outcomes: Outcomes
     cache: AnswerCache
     examples: ExampleStore
     brief: Brief

@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from understudy.core.errors import ExpertAuthError, ExpertError, ExpertUnavailableError
 from understudy.core.protocols import Expert, Payload
 from understudy.core.settings import ExpertSettings
+from understudy.core.types import ExpertAnswer, Scope
 
 __all__ = ["Breaker", "Pool", "Record"]
 
@@ -50,25 +52,48 @@ class Breaker:
 
 
 class Pool:
-    """The experts of a workspace, put in order for a question.
+    """The experts of a workspace, as `Experts`.
 
     Args:
         experts: with their settings.
         record: of an expert (by name) in a domain.
+        keep: remembers whether an expert's reply in a domain could be used.
+        domain: of a collection.
     """
 
     def __init__(
         self,
         experts: Sequence[tuple[Expert, ExpertSettings]],
         record: Callable[[str, str], Record],
+        keep: Callable[[str, str, bool], None],
+        domain: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._experts = experts
         self._record = record
+        self._keep = keep
+        self._domain = domain
         self._breakers = {expert.name: Breaker(clock) for expert, _ in experts}
 
-    def ranked(self, payload: Payload, domain: str) -> list[Expert]:
+    def __len__(self) -> int:
+        return len(self._experts)
+
+    def listing(self) -> list[dict[str, object]]:
+        """Names and prices, for people."""
+        return [
+            {
+                "name": expert.name,
+                "recorded": expert.recorded,
+                "reach": given.reach,
+                "usd_per_mtok": [given.input_usd_per_mtok, given.output_usd_per_mtok],
+                "skills": list(given.skills),
+            }
+            for expert, given in self._experts
+        ]
+
+    def ranked(self, payload: Payload) -> list[Expert]:
         """Those that may be asked: the cheapest that is expected to do, then the others, likeliest first."""
+        domain = self._domain(payload.scope.collection)
         rated = []
         for expert, settings in self._experts:
             worst = expert.worst(payload)
@@ -84,6 +109,16 @@ class Pool:
         record = self._record(name, domain)
         return (supposed[0] + record.usable) / (sum(supposed) + record.asked)
 
-    def note(self, name: str, *, ok: bool) -> None:
-        """Whether an expert could be reached."""
-        self._breakers[name].note(ok=ok)
+    def note(self, expert: str, scope: Scope, answer: ExpertAnswer | None, error: ExpertError | None) -> None:
+        """What came of asking one. Unreachable ones are left alone; replies without a true quote are no use.
+
+        A recording that isn't there tells nothing of whether the file can be reached.
+        """
+        down = isinstance(error, ExpertUnavailableError | ExpertAuthError)
+        recorded = any(e.name == expert and e.recorded for e, _ in self._experts)
+        self._breakers[expert].note(ok=not down or recorded)
+        if down:
+            return
+        quoted = answer is not None and any(c.kind == "quote" for c in answer.citations)
+        usable = answer is not None and (quoted or answer.not_in_documents)
+        self._keep(expert, self._domain(scope.collection), usable)

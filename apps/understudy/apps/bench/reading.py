@@ -11,9 +11,10 @@ from typing import Any
 
 from understudy.apps.bench.data import Question, sample, squad_questions
 from understudy.apps.bench.workspaces import bar
-from understudy.apps.metrics import auroc, exact_match, interval, quantile, token_f1
+from understudy.apps.metrics import auroc, interval, quantile
 from understudy.apps.starter.corpus import squad_readings
 from understudy.core.errors import DocumentError
+from understudy.core.matching import exact_match, token_f1
 from understudy.core.types import Observation, Passage
 from understudy.retrieval.onnx_models import READER_OUTPUTS, READER_WEIGHTS, export_quantized, session
 from understudy.retrieval.reader import SpanReader

@@ -8,16 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from understudy.apps.bench.data import Question
-from understudy.apps.metrics import (
-    auroc,
-    contains_answer,
-    exact_match,
-    interval,
-    numeric_match,
-    pure_number,
-    quantile,
-    token_f1,
-)
+from understudy.apps.metrics import auroc, interval, quantile
+from understudy.core.matching import contains_answer, exact_match, numeric_match, pure_number, token_f1
 from understudy.core.types import Answer, SmallTokens, StepRecord
 
 __all__ = [

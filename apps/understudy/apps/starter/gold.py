@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from understudy.apps.folder import read_lines
-from understudy.apps.metrics import exact_match, numeric_match
 from understudy.apps.starter.script import Script, scaled, step
 from understudy.apps.starter.search import TrainingTools
 from understudy.core.errors import ToolError
+from understudy.core.matching import exact_match, numeric_match
 from understudy.core.types import Finding, Message
 from understudy.tools.calculator import calculate, number_in
 from understudy.tools.cells import Cell, cells_of, match

@@ -1,0 +1,87 @@
+"""Accept a draft, defer it, or accept it and have it compared with an expert's answer all the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+from understudy.agents.deferral.derive import Derivation, uncalibrated
+from understudy.agents.deferral.signals import Nearest, signals_of
+from understudy.core.protocols import Judgement
+from understudy.core.settings import DeferralSettings
+from understudy.core.types import Draft, Evidence, Scope
+
+__all__ = ["DeferralJudge", "audit_probability"]
+
+WARM_UP = 100
+"""After so many labels half of the accepted drafts are still compared; the share decays from there."""
+
+
+def audit_probability(settings: DeferralSettings, labels: int) -> float:
+    """With which an accepted draft is compared with an expert's answer: much at first, `audit_rate` in the end."""
+    if settings.audit_rate == 0 or settings.min_confidence is not None:
+        return settings.audit_rate
+    return max(settings.audit_rate, WARM_UP / (WARM_UP + labels))
+
+
+class DeferralJudge:
+    """A `Judge` by the threshold in force.
+
+    Args:
+        settings: a fixed threshold instead, and how many accepted drafts are compared.
+        derivation: the one in force.
+        labelled: whether drafts of a collection may be compared with an expert's answers.
+        nearest: distance to the questions that were answered by an expert.
+        draw: a uniform number between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        settings: DeferralSettings,
+        derivation: Derivation,
+        labelled: Callable[[str], bool],
+        nearest: Nearest,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._derivation = derivation
+        self._labelled = labelled
+        self._nearest = nearest
+        self._draw = draw
+
+    def judge(
+        self, question: str, scope: Scope, draft: Draft, evidence: Evidence, signals: Mapping[str, float]
+    ) -> Judgement:
+        """Accept or defer; a draft with problems is never accepted."""
+        if draft.problems:
+            return Judgement(False, 0.0, f"not verified: {draft.problems[0]}", dict(signals))
+        found = signals_of(question, draft, evidence, signals)
+        distance = self._nearest.distance(question, scope)
+        if distance is not None:
+            found["example_distance"] = distance
+        calibrator = self._derivation.calibrator
+        confidence = uncalibrated(found) if calibrator is None else calibrator.probability(found)
+        threshold = self.threshold
+        if threshold is None:
+            return Judgement(False, confidence, f"confidence {confidence:.2f}; {self.missing()}", found)
+        if confidence < threshold:
+            return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found)
+        probability = 0.0
+        if self._labelled(scope.collection):
+            probability = audit_probability(self._settings, self._derivation.labels)
+        audit = self._draw() < probability
+        reason = f"confidence {confidence:.2f} is enough" + ("; drawn to be compared with an expert" if audit else "")
+        return Judgement(True, confidence, reason, found, probability, audit)
+
+    @property
+    def threshold(self) -> float | None:
+        """Drafts of at least this confidence are accepted; none is, without one."""
+        fixed = self._settings.min_confidence
+        return self._derivation.threshold if fixed is None else fixed
+
+    def missing(self) -> str:
+        """Why nothing is accepted."""
+        if self._derivation.missing:
+            return f"nothing is promised yet: {self._derivation.missing} more labels are needed at the least"
+        loss, labels = self._derivation.max_quality_loss, self._derivation.labels
+        return f"no threshold keeps the loss under {loss:g}, on {labels} labels"

@@ -1,0 +1,168 @@
+"""What became of questions: signals, losses, sampling probabilities and permanent roles. No text is kept here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Table, Text, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from understudy.agents.deferral.agreement import NAME, agreement
+from understudy.agents.deferral.pool import Record
+from understudy.core.errors import WorkspaceError
+from understudy.core.protocols import folded
+from understudy.core.sqlite import open_sqlite
+from understudy.core.types import Outcome, Scope
+
+__all__ = ["OutcomeStore", "Row", "role_of"]
+
+TRAIN, GATE = 102, 141
+"""Of 256: two fifths train, three twentieths gate, the rest (45%) calibrates, since a promise takes over 100 labels."""
+
+metadata = MetaData()
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("collection", String, index=True),
+    Column("role", String),
+    Column("small_model", String, index=True),
+    Column("signals", Text),
+    Column("drafted", Boolean),
+    Column("probability", Float),
+    Column("quality", Float),
+    Column("measure", String),
+    Column("expert", String),
+    Column("created", String),
+)
+calls = Table(
+    "expert_calls",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("expert", String, index=True),
+    Column("domain", String, index=True),
+    Column("usable", Boolean),
+    Column("created", String),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One question as the promise sees it."""
+
+    role: str
+    drafted: bool
+    """Whether there was anything to accept; nothing is lost on other questions."""
+    signals: dict[str, float]
+    probability: float
+    quality: float | None
+    """Agreement with the expert; `None` where the draw left the draft without a label."""
+
+
+def role_of(question: str, scope: Scope) -> str:
+    """A question's permanent role (train, gate or calibrate) by a hash of its words and its document."""
+    family = f"{folded(question)}\0{scope.document or ''}"
+    bucket = hashlib.sha256(family.encode()).digest()[0]
+    return "train" if bucket < TRAIN else "gate" if bucket < GATE else "calibrate"
+
+
+class OutcomeStore:
+    """An `Outcomes` on SQLite.
+
+    Args:
+        path: of the database.
+        permitted: whether a collection's questions may go to an expert; of others nothing is kept.
+    """
+
+    def __init__(self, path: Path, permitted: Callable[[str], bool]) -> None:
+        self._path = path
+        self._permitted = permitted
+        self._engine = open_sqlite(path)
+        with self._begun():
+            metadata.create_all(self._engine)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+    def note(self, outcome: Outcome) -> None:
+        """Keep what a question teaches.
+
+        Nothing is kept where an expert was to be asked and none answered: that a draft has no label then is no chance.
+        """
+        expert, draft = outcome.expert, outcome.draft
+        if not self._permitted(outcome.scope.collection) or (outcome.drawn and expert is None):
+            return
+        quality = None if draft is None or expert is None else agreement(draft, expert)
+        with self._begun() as db:
+            db.execute(
+                insert(outcomes).values(
+                    id=uuid.uuid4().hex,
+                    collection=outcome.scope.collection,
+                    role=role_of(outcome.question, outcome.scope),
+                    small_model=outcome.small_model,
+                    signals=json.dumps(outcome.signals if draft is not None else {}),
+                    drafted=draft is not None,
+                    probability=outcome.probability,
+                    quality=quality,
+                    measure=NAME,
+                    expert=None if expert is None else expert.expert,
+                    created=now(),
+                )
+            )
+
+    def rows(self, small_model: str) -> list[Row]:
+        """What is known of one small model, oldest first."""
+        query = (
+            select(outcomes)
+            .where(outcomes.c.small_model == small_model, outcomes.c.measure == NAME)
+            .order_by(outcomes.c.created)
+        )
+        with self._begun() as db:
+            return [
+                Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality) for r in db.execute(query).all()
+            ]
+
+    def labels(self, small_model: str) -> int:
+        """How many drafts of a small model were compared with an expert."""
+        query = select(func.count()).where(outcomes.c.small_model == small_model, outcomes.c.quality.is_not(None))
+        with self._begun() as db:
+            return int(db.execute(query).scalar_one())
+
+    def note_call(self, expert: str, domain: str, *, usable: bool) -> None:
+        """Keep whether an expert's reply could be used."""
+        with self._begun() as db:
+            db.execute(
+                insert(calls).values(id=uuid.uuid4().hex, expert=expert, domain=domain, usable=usable, created=now())
+            )
+
+    def record(self, expert: str, domain: str) -> Record:
+        """How often an expert's replies in a domain could be used."""
+        query = select(func.count(), func.coalesce(func.sum(calls.c.usable), 0)).where(
+            calls.c.expert == expert, calls.c.domain == domain
+        )
+        with self._begun() as db:
+            asked, usable = db.execute(query).one()
+            return Record(usable=int(usable), asked=int(asked))
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        try:
+            with self._engine.begin() as db:
+                yield db
+        except (SQLAlchemyError, ValueError) as error:
+            raise WorkspaceError(
+                f"{self._path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
+            ) from error
+
+
+def now() -> str:
+    """UTC, to the microsecond, sortable."""
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,123 @@
+"""How far a confidence can be believed: reliability diagram, expected calibration error, area under the ROC curve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from understudy.agents.deferral.derive import Derivation, label_of
+from understudy.agents.deferral.outcomes import Row
+
+__all__ = ["Bin", "Calibration", "Estimate", "bins_of", "calibration_of", "expected_error", "measured"]
+
+BINS = 10
+RESAMPLES = 1000
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Figure = Callable[[Indices], float]
+
+
+class Estimate(BaseModel):
+    """A figure with its 95% percentile bootstrap interval."""
+
+    model_config = ConfigDict(frozen=True)
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Bin(BaseModel):
+    """Drafts of like confidence."""
+
+    model_config = ConfigDict(frozen=True)
+    confidence: float
+    """Their mean confidence."""
+    right: float
+    """The share of them that was as good as the expert's answer."""
+    n: int
+
+
+class Calibration(BaseModel):
+    """What `understudy calibrate` shows."""
+
+    model_config = ConfigDict(frozen=True)
+    derivation: Derivation
+    bins: tuple[Bin, ...] = ()
+    ece: Estimate | None = None
+    """Expected calibration error on the calibrate role, which the calibrator was not fitted on."""
+    auroc: Estimate | None = None
+    """How often a right draft has more confidence than a wrong one."""
+    accuracy: Estimate | None = None
+    """Share of drafts that are as good as the expert's answer, each label weighted by its inverse probability."""
+
+
+def calibration_of(rows: Sequence[Row], derivation: Derivation, seed: int = 17) -> Calibration:
+    """Figures on the labelled drafts of the calibrate role."""
+    tested = [r for r in rows if r.role == "calibrate" and r.drafted and r.quality is not None]
+    if not tested:
+        return Calibration(derivation=derivation)
+    confidence = np.array([label_of(r, derivation.calibrator).confidence for r in tested])
+    right = np.array([float(r.quality or 0.0) for r in tested])
+    weight = np.array([1 / r.probability for r in tested])
+    return measured(confidence, right, weight, derivation, seed)
+
+
+def measured(confidence: Floats, right: Floats, weight: Floats, derivation: Derivation, seed: int) -> Calibration:
+    """All figures, resampled together."""
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+
+    drawn = np.random.default_rng(seed).integers(0, len(right), size=(RESAMPLES, len(right)))
+
+    def area(at: Indices) -> float:
+        if right[at].min() == right[at].max():
+            return float("nan")
+        return float(roc_auc_score(right[at] >= 1.0, confidence[at], sample_weight=weight[at]))
+
+    everything = np.arange(len(right))
+    both = right.min() < right.max()
+    return Calibration(
+        derivation=derivation,
+        bins=tuple(bins_of(confidence, right, weight)),
+        ece=estimate(lambda at: expected_error(confidence[at], right[at], weight[at]), everything, drawn),
+        auroc=estimate(area, everything, drawn) if both else None,
+        accuracy=estimate(lambda at: float(np.average(right[at], weights=weight[at])), everything, drawn),
+    )
+
+
+def estimate(figure: Callable[[Indices], float], everything: NDArray[np.int64], drawn: NDArray[np.int64]) -> Estimate:
+    """A figure of all, with its interval over resamples."""
+    low, high = np.nanquantile([figure(at) for at in drawn], [0.025, 0.975])
+    return Estimate(
+        value=round(figure(everything), 4), low=round(float(low), 4), high=round(float(high), 4), n=len(everything)
+    )
+
+
+def edges(confidence: Floats) -> list[Indices]:
+    """Indices in ten bins of equal count: of equal width, most would be empty where a model is rarely sure."""
+    order = np.argsort(confidence, kind="stable")
+    return [part for part in np.array_split(order, min(BINS, len(order))) if len(part)]
+
+
+def bins_of(confidence: Floats, right: Floats, weight: Floats) -> list[Bin]:
+    """The reliability diagram, lowest confidence first."""
+    return [
+        Bin(
+            confidence=round(float(np.average(confidence[part], weights=weight[part])), 4),
+            right=round(float(np.average(right[part], weights=weight[part])), 4),
+            n=len(part),
+        )
+        for part in edges(confidence)
+    ]
+
+
+def expected_error(confidence: Floats, right: Floats, weight: Floats) -> float:
+    """Expected calibration error (Naeini, Cooper and Hauskrecht 2015), over bins of equal count."""
+    total = float(weight.sum())
+    return sum(
+        abs(float(np.average(confidence[p] - right[p], weights=weight[p]))) * float(weight[p].sum()) / total
+        for p in edges(confidence)
+    )

@@ -1,0 +1,129 @@
+"""What can be told of a draft without asking anyone: a row of numbers, each at hand when the draft is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.matching import normalised
+from understudy.core.types import Draft, Evidence, Finding, Scope
+
+__all__ = ["Nearest", "signals_of"]
+
+KEPT = 256
+"""Latest examples that a question is compared with."""
+DIGIT = re.compile(r"\d")
+
+
+def signals_of(question: str, draft: Draft, evidence: Evidence, taken: Mapping[str, float]) -> dict[str, float]:
+    """The signals of a draft.
+
+    Args:
+        question: as it was asked.
+        draft: with its log-probabilities and citations.
+        evidence: that it was drawn from.
+        taken: those of the steps: `choice_entropy` (nats), `removed_mass` (a share), `steps`, `tool_errors` (counts),
+            and the log-probabilities of its quotes where it has some.
+    """
+    return {
+        **taken,
+        "mean_logprob": draft.mean_logprob,
+        "min_logprob": draft.min_logprob,
+        "removed_mass": draft.removed_mass,
+        "support": logit(draft.support),
+        "question_words": math.log1p(len(question.split())),
+        "answer_words": math.log1p(len(draft.text.split())),
+        "answer_has_digits": float(bool(DIGIT.search(draft.text))),
+        "quotes": float(sum(c.kind == "quote" for c in draft.citations)),
+        **ranking(draft, evidence),
+        **reading(draft, evidence),
+    }
+
+
+def ranking(draft: Draft, evidence: Evidence) -> dict[str, float]:
+    """How well the evidence was found: scores, margin, and whether dense and lexical ranks agree on what is cited."""
+    scores = sorted((p.score for p in evidence.passages), reverse=True)
+    if not scores:
+        return {}
+    found = {"evidence_score": scores[0], "evidence_margin": scores[0] - scores[1] if len(scores) > 1 else scores[0]}
+    cited = {(c.document, c.start) for c in draft.citations}
+    used = [p for p in evidence.passages if any(p.document == d and p.start <= at < p.end for d, at in cited)]
+    if used:
+        best = max(used, key=lambda p: p.score)
+        found["cited_score"] = best.score
+        found["rank_agreement"] = math.sqrt(reciprocal(best.dense_rank) * reciprocal(best.lexical_rank))
+        found["from_table"] = float(best.table)
+    return found
+
+
+def reading(draft: Draft, evidence: Evidence) -> dict[str, float]:
+    """What the reader says: the best span, its lead over the next other one, and whether the draft is that span."""
+    found = {} if evidence.answerable is None else {"answerable": logit(evidence.answerable)}
+    spans = sorted((f for f in evidence.findings if f.origin == "reader"), key=lambda f: -f.score)
+    said = normalised(draft.text)
+    if spans:
+        others = [f.score for f in spans if normalised(f.text) != normalised(spans[0].text)]
+        found["reader_best"] = logit(spans[0].score)
+        found["reader_margin"] = spans[0].score - max(others, default=0.0)
+        found["reader_agrees"] = float(said == normalised(spans[0].text))
+    results = [f for f in evidence.findings if f.origin in ("calculator", "table") and normalised(f.text) == said]
+    if results:
+        found["calculated"] = float(any(f.origin == "calculator" for f in results))
+        found["looked_up"] = min(input_scores(results[0], evidence), default=results[0].score)
+    return found
+
+
+def input_scores(finding: Finding, evidence: Evidence) -> Sequence[float]:
+    """The scores of the cells that a result was worked out from."""
+    return [evidence.findings[at].score for at in finding.inputs]
+
+
+def reciprocal(rank: int | None) -> float:
+    """1 / rank, ranks from 0; a passage that one ranking doesn't have counts as its hundredth."""
+    return 1 / (1 + (99 if rank is None else rank))
+
+
+def logit(probability: float) -> float:
+    """Log odds, kept finite: scores differ most near 0 and 1."""
+    p = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(p / (1 - p))
+
+
+class Nearest:
+    """How far a question is from those that an expert has answered in its collection.
+
+    Args:
+        embed: unit vectors of some texts.
+        known: the latest answered questions of a collection, read when the collection is first asked.
+    """
+
+    def __init__(
+        self, embed: Callable[[list[str]], Sequence[Sequence[float]]], known: Callable[[str], Sequence[str]]
+    ) -> None:
+        self._embed = embed
+        self._known = known
+        self._vectors: dict[str, NDArray[np.float32]] = {}
+
+    def distance(self, question: str, scope: Scope) -> float | None:
+        """1 - cosine to the nearest; `None` where there is none."""
+        if scope.collection not in self._vectors:
+            texts = list(self._known(scope.collection))[-KEPT:]
+            self._vectors[scope.collection] = self._embedded(texts)
+        vectors = self._vectors[scope.collection]
+        if not len(vectors):
+            return None
+        return float(1 - (vectors @ self._embedded([question])[0]).max())
+
+    def add(self, question: str, scope: Scope) -> None:
+        """One more was answered."""
+        if scope.collection in self._vectors:
+            held = self._vectors[scope.collection]
+            rows = self._embedded([question])
+            self._vectors[scope.collection] = np.concatenate([held, rows])[-KEPT:] if len(held) else rows
+
+    def _embedded(self, texts: list[str]) -> NDArray[np.float32]:
+        return np.array(self._embed(texts), dtype=np.float32) if texts else np.zeros((0, 0), dtype=np.float32)
