@@ -16,7 +16,7 @@ from understudy.agents.small_model import SmallModel, starter_path, thread_words
 from understudy.apps.bench.data import squad_questions
 from understudy.apps.folder import may_train, read_lines
 from understudy.apps.starter.cloze import cloze_readings
-from understudy.apps.starter.corpus import Reading, asked_about, normalised_text, training_documents
+from understudy.apps.starter.corpus import Reading, asked_about, normalised_text, tatqa_readings, training_documents
 from understudy.apps.starter.script import Script, step
 from understudy.apps.starter.tables import ask, make_table
 from understudy.apps.starter.transcripts import table_passage, table_transcripts
@@ -213,3 +213,11 @@ def test_no_measured_text_is_trained_on(real_data: Path) -> None:
     measured |= {normalised_text(d["text"]) for d in medquad if not may_train(d["id"])}
     assert len(training) > 5000
     assert not training & measured
+
+
+@pytest.mark.data
+def test_the_span_of_a_finance_reading_is_its_answer_not_its_paragraph(real_data: Path) -> None:
+    answers = {r["question"]: r["answers"][0] for r in read_lines(real_data / "tatqa" / "questions.dev.jsonl.gz")}
+    readings = list(tatqa_readings(real_data))
+    assert len(readings) > 150
+    assert sum(r.passage[r.start : r.end] == answers[r.question].strip() for r in readings) > 0.9 * len(readings)

@@ -18,6 +18,7 @@ from understudy.core.fakes import (
     FakeExpert,
     FakeGuard,
     FakeJudge,
+    FakeOutcomes,
     FakePlanner,
     FakeRetriever,
     FakeToolBox,
@@ -218,3 +219,34 @@ async def test_a_follow_up_after_a_restart(tmp_path: Path) -> None:
     assert isinstance(stranger.planner, FakePlanner)
     assert second.planner.history == [[("What was revenue?", "412.6 million")]]
     assert stranger.planner.history == [[]]
+
+
+async def test_an_accepted_draft_may_be_drawn_to_be_compared() -> None:
+    drawn, outcomes = FakeJudge(audit=True), FakeOutcomes()
+    answer = await run(deps(SEARCH, POINT, judge=drawn, experts=[FakeExpert()], outcomes=outcomes))
+    assert (answer.route, answer.text) == ("expert", "expert says"), "what was paid for is what is given"
+    (noted,) = outcomes.held
+    assert (noted.probability, noted.drawn) == (0.25, True)
+    assert noted.draft is not None
+    assert noted.expert is not None
+
+
+async def test_a_comparison_that_fails_leaves_the_accepted_draft() -> None:
+    broken, outcomes = [FakeExpert(ExpertUnavailableError("down"))], FakeOutcomes()
+    judge = FakeJudge(audit=True, confidence=0.01)
+    answer = await run(deps(SEARCH, POINT, judge=judge, experts=broken, outcomes=outcomes))
+    assert (answer.route, answer.text) == ("local", "412.6 million")
+    assert (outcomes.held[0].drawn, outcomes.held[0].expert) == (True, None)
+
+
+async def test_every_question_is_noted_once_and_a_remembered_one_is_not() -> None:
+    outcomes, cache = FakeOutcomes(), FakeCache()
+    shared: dict[str, Any] = {"outcomes": outcomes, "cache": cache, "experts": [FakeExpert()]}
+    await run(deps(SEARCH, POINT, **shared))
+    await run(deps(SEARCH, Consult(reason="unsure"), **shared), "Something else?")
+    await run(deps(**shared), "Something else?", thread="again")
+    invented = AnswerStep(quotes=[Quote(passage=1, quote="Staff rose to 2,059.")], text="Staff rose to 3,000.")
+    await run(deps(SEARCH, invented, **shared), "How many?")
+    assert [(o.draft is not None, o.drawn, o.expert is not None) for o in outcomes.held] == [
+        (True, False, False), (False, True, True), (False, True, True),
+    ]  # fmt: skip

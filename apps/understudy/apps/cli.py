@@ -145,6 +145,27 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+def calibrate(
+    context: typer.Context,
+    picture: Annotated[Path | None, typer.Option(help="Draw the reliability diagram into this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Derive the threshold anew, and show how far the confidence can be believed."""
+    from understudy.apps.present import show_calibration
+
+    with opened(context) as agent:
+        found = agent.calibrate()
+    if picture is not None:
+        from understudy.apps.picture import draw_reliability
+
+        draw_reliability(found, picture)
+    if as_json:
+        print_json(found.model_dump(mode="json", exclude={"derivation": {"calibrator"}}))
+    else:
+        show_calibration(out, found)
+
+
+@app.command()
 def bench(
     suite: Annotated[
         str, typer.Argument(help="retrieval, reader, agent, starter, health, steps, ingest, startup or code")

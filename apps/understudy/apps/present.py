@@ -5,11 +5,13 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
+from rich.table import Table
 
+from understudy.agents.deferral.reliability import Calibration, Estimate
 from understudy.core.types import Answer, Citation
 from understudy.retrieval.ingest import IngestReport
 
-__all__ = ["answer_panel", "show_ingest"]
+__all__ = ["answer_panel", "show_calibration", "show_ingest"]
 
 COLOURS = {"local": "green", "cache": "cyan", "expert": "magenta", "declined": "yellow"}
 
@@ -50,3 +52,34 @@ def show_ingest(console: Console, report: IngestReport) -> None:
     )
     for path, reason in report.failed:
         console.print(f"[red]left out[/] {escape(path)}: {escape(reason)}")
+
+
+def show_calibration(console: Console, found: Calibration) -> None:
+    """The threshold with its grounds, and the reliability diagram as a table."""
+    held = found.derivation
+    loss = f"{held.max_quality_loss:g} at most, with {held.confidence:.0%} confidence"
+    if held.threshold is not None:
+        console.print(f"threshold {held.threshold:.2f}: loss against always asking the expert {loss}")
+        console.print(f"about {held.consults:.0%} of questions go to an expert, audits aside")
+    elif held.missing:
+        console.print(f"nothing is promised yet (loss {loss}): {held.missing} more labels are needed at the least")
+    else:
+        console.print(f"no threshold keeps the promise (loss {loss}); everything is deferred")
+    console.print(
+        f"{held.labels} labels, {held.tested} questions tested on; {held.small_model}, {held.derived}", highlight=False
+    )
+    if not found.bins:
+        return
+    table = Table("confidence", "as good as the expert", "drafts")
+    for row in found.bins:
+        table.add_row(f"{row.confidence:.2f}", f"{row.right:.2f}", str(row.n))
+    console.print(table)
+    for name, figure in (("ECE", found.ece), ("AUROC", found.auroc), ("share right", found.accuracy)):
+        console.print(f"{name} {interval_of(figure)}", highlight=False)
+
+
+def interval_of(figure: Estimate | None) -> str:
+    """A figure with its 95% interval."""
+    if figure is None:
+        return "can't be measured: all drafts are right, or all wrong"
+    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), n = {figure.n}"

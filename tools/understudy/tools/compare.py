@@ -32,9 +32,9 @@ GOOD_ENOUGH = 0.6
 class CompareArguments(BaseModel):
     """Arguments of the comparison."""
 
-    label: Annotated[str, Field(min_length=1, max_length=120)]
+    label: Annotated[str, Field(min_length=1, max_length=1000)]
     """A row, to compare its columns, or a column, to compare its rows."""
-    by: Annotated[str, Field(min_length=1, max_length=40)]
+    by: Annotated[str, Field(min_length=1, max_length=1000)]
     """Which end: "highest", "larger", "least" and the like."""
 
 

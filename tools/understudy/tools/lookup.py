@@ -20,8 +20,8 @@ GOOD_ENOUGH = 0.6
 class LookupArguments(BaseModel):
     """Arguments of the table look-up."""
 
-    row: Annotated[str, Field(min_length=1, max_length=120)]
-    column: Annotated[str, Field(min_length=1, max_length=120)]
+    row: Annotated[str, Field(min_length=1, max_length=1000)]
+    column: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 def lookup(row: str, column: str, tables: Sequence[Passage], question: str = "") -> Observation:

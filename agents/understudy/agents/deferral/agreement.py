@@ -23,5 +23,6 @@ def agreement(draft: Draft, expert: ExpertAnswer) -> float:
         return 0.0
     if pure_number(draft.text) and pure_number(expert.text):
         return float(numeric_match(draft.text, [expert.text]))
-    same = normalised(draft.text) == normalised(expert.text) != ""
-    return float(same or token_f1(draft.text, [expert.text]) >= SAME_WORDS)
+    if not normalised(draft.text):
+        return 0.0
+    return float(token_f1(draft.text, [expert.text]) >= SAME_WORDS)

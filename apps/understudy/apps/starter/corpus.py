@@ -63,19 +63,26 @@ def squad_readings(data: Path, *, training: bool = True) -> Iterator[Reading]:
 
 
 def tatqa_readings(data: Path) -> Iterator[Reading]:
-    """`tatqa` dev questions answered by one span, each on a window of its page: a paragraph, or the table's rows."""
+    """`tatqa` dev questions answered by one span, each on a window of its page: a paragraph, or the table's rows.
+
+    The evidence named there is the whole paragraph or table; questions whose answer stands in it more than once, or not
+    at all, are left out.
+    """
     documents = {d["id"]: d for d in read_lines(data / "tatqa" / "documents.jsonl.gz")}
     for record in read_lines(data / "tatqa" / "questions.dev.jsonl.gz"):
         evidence = record["meta"]["evidence"]
         if record["meta"]["answer_type"] != "span" or len(evidence) != 1 or evidence[0]["start"] is None:
             continue
-        document = documents[record["doc_ids"][0]]
-        window = passage_around(document["text"], evidence[0]["start"], evidence[0]["end"])
-        if window is None:
+        document, answer = documents[record["doc_ids"][0]], record["answers"][0].strip()
+        block = document["text"][evidence[0]["start"] : evidence[0]["end"]]
+        places = [m.start() for m in re.finditer(rf"(?<![\w.,]){re.escape(answer)}(?![\w]|[.,]\d)", block)]
+        if not answer or len(places) != 1:
             continue
-        passage, start = window
-        length = evidence[0]["end"] - evidence[0]["start"]
-        yield Reading(record["question"], document["title"], passage, start, start + length, document["id"])
+        at = evidence[0]["start"] + places[0]
+        window = passage_around(document["text"], at, at + len(answer))
+        if window is not None:
+            passage, start = window
+            yield Reading(record["question"], document["title"], passage, start, start + len(answer), document["id"])
 
 
 def asked_about(data: Path, name: str, splits: tuple[str, ...]) -> list[dict[str, Any]]:

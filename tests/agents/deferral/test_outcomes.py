@@ -1,0 +1,160 @@
+"""From outcomes to a threshold in force: what is kept, what is left out, and when it is derived anew."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from understudy.agents.deferral.agreement import agreement
+from understudy.agents.deferral.derive import derive, load, save, stale
+from understudy.agents.deferral.outcomes import OutcomeStore, Row
+from understudy.agents.deferral.pool import Record
+from understudy.agents.deferral.reliability import calibration_of
+from understudy.agents.deferral.service import Deferral
+from understudy.agents.deferral.signals import Nearest
+from understudy.core.errors import WorkspaceError
+from understudy.core.settings import DeferralSettings
+from understudy.core.types import Draft, Evidence, ExpertAnswer, Outcome, Scope
+from understudy.core.workspace import Workspace
+
+NOBODY = Nearest(lambda texts: [[1.0]] * len(texts), lambda collection: [])
+LOOSE = DeferralSettings(max_quality_loss=0.1, confidence=0.9)
+
+
+def draft(text: str = "1961") -> Draft:
+    return Draft(text=text, citations=(), mean_logprob=-0.1, min_logprob=-0.2, removed_mass=0.0)
+
+
+def outcome(number: int = 0, *, said: str | None = "1961", expert: str | None = "1961", **changes: object) -> Outcome:
+    values: dict[str, object] = {
+        "question": f"question {number}", "scope": Scope(), "draft": draft(said) if said else None,
+        "signals": {"mean_logprob": -0.1}, "small_model": "m",
+        "expert": ExpertAnswer(text=expert, expert="gpt") if expert else None,
+    }  # fmt: skip
+    return Outcome.model_validate(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("said", "expert", "same"),
+    [
+        ("1,000", "1000", True),
+        ("12%", "0.12", True),
+        ("12", "12 million", False),
+        ("the red house", "Red house", True),
+        ("paid in March 2020 by the tenant", "paid in March 2020 by the tenant alone", True),
+        ("March", "April", False),
+        ("", "", False),
+    ],
+)
+def test_agreement(said: str, expert: str, same: bool) -> None:
+    assert agreement(draft(said), ExpertAnswer(text=expert, expert="gpt")) == float(same)
+
+
+def test_an_expert_that_finds_nothing_agrees_with_no_draft() -> None:
+    assert agreement(draft("x"), ExpertAnswer(text="x", expert="gpt", not_in_documents=True)) == 0.0
+
+
+def test_what_is_kept_of_a_question(tmp_path: Path) -> None:
+    store = OutcomeStore(tmp_path / "o.sqlite", lambda collection: collection == "default")
+    store.note(outcome(1))
+    store.note(outcome(2, expert="1962"))
+    store.note(outcome(3, said=None))
+    store.note(outcome(4, expert=None, drawn=False, probability=0.25))
+    store.note(outcome(5, expert=None))  # an expert was to be asked, and none answered: no chance left it out
+    store.note(outcome(6, scope=Scope(collection="secret")))
+    store.note(outcome(7, small_model="another"))
+    rows = store.rows("m")
+    assert [(r.drafted, r.quality, r.probability) for r in rows] == [
+        (True, 1.0, 1.0), (True, 0.0, 1.0), (False, None, 1.0), (True, None, 0.25),
+    ]  # fmt: skip
+    assert store.labels("m") == 2
+    store.note_call("gpt", "finance", usable=True)
+    store.note_call("gpt", "finance", usable=False)
+    assert (store.record("gpt", "finance"), store.record("gpt", "health")) == (Record(1, 2), Record())
+    store.close()
+    assert b"question 1" not in b"".join(p.read_bytes() for p in tmp_path.iterdir()), "no words are kept"
+
+
+def test_a_store_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "o.sqlite").write_bytes(b"not a database at all, but long enough to be read as one" * 20)
+    with pytest.raises(WorkspaceError, match="corrupt or unwritable"):
+        OutcomeStore(tmp_path / "o.sqlite", lambda collection: True)
+
+
+def rows(count: int, seed: int = 3) -> list[Row]:
+    """Drafts whose one signal says with what probability they are right."""
+    rng = random.Random(seed)
+    made = []
+    for _ in range(count):
+        sure = rng.random()
+        role = rng.choice(["train", "calibrate", "calibrate"])
+        made.append(Row(role, True, {"support": 8 * sure - 3}, 1.0, float(rng.random() < min(1.0, 0.3 + sure))))
+    return made
+
+
+def test_a_threshold_comes_with_labels_and_the_confidence_means_what_it_says() -> None:
+    few = derive(rows(15), LOOSE, "m")
+    assert few.threshold is None
+    many = rows(4000)
+    found = derive(many, LOOSE, "m")
+    assert found.threshold is not None
+    assert 0.05 < found.consults < 0.9
+    report = calibration_of(many, found)
+    assert report.ece is not None
+    assert report.auroc is not None
+    assert report.ece.value < 0.06
+    assert report.auroc.low > 0.6
+    assert report.bins[0].right < report.bins[-1].right
+
+
+def test_no_labels_is_no_crash() -> None:
+    found = derive([], LOOSE, "m")
+    assert (found.threshold, found.missing, found.consults) == (None, 22, 1.0)
+    assert calibration_of([], found).bins == ()
+
+
+def test_a_derivation_is_kept_and_grows_stale(tmp_path: Path) -> None:
+    path = tmp_path / "deferral.json"
+    assert load(path) is None
+    held = derive(rows(400), LOOSE, "m")
+    save(held, path)
+    assert load(path) == held
+    path.write_text("{")
+    assert load(path) is None, "one that can't be read is derived anew"
+    assert not stale(held, LOOSE, "m", held.labels + 9)
+    assert stale(held, LOOSE, "m", int(held.labels * 1.25) + 1)
+    assert stale(held, LOOSE, "another model", held.labels)
+    assert stale(held, DeferralSettings(), "m", held.labels)
+
+
+def test_deferral_learns_as_labels_come_and_remembers_over_a_restart(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path)
+    deferral = Deferral(workspace, LOOSE, "m", lambda collection: True, NOBODY)
+    assert not deferral.judge().judge("q", Scope(), draft(), Evidence(), {}).accept
+    for number in range(120):
+        deferral.note(outcome(number))
+    assert deferral.derivation.threshold is not None
+    labels = deferral.derivation.labels
+    assert labels >= 90
+    deferral.close()
+    again = Deferral(workspace, LOOSE, "m", lambda collection: True, NOBODY)
+    assert again.derivation.threshold is not None
+    assert again.judge().judge("q", Scope(), draft(), Evidence(), {}).accept
+    again.close()
+    other = Deferral(workspace, LOOSE, "another model", lambda collection: True, NOBODY)
+    assert other.derivation.threshold is None, "a promise is of one model"
+    other.close()
+
+
+def test_distance_to_what_an_expert_answered() -> None:
+    vectors = {"near": [1.0, 0.0], "far": [0.0, 1.0], "asked": [1.0, 0.0]}
+    nearest = Nearest(lambda texts: [vectors[t] for t in texts], lambda collection: ["far"])
+    assert nearest.distance("asked", Scope()) == pytest.approx(1.0)
+    nearest.add("near", Scope())
+    assert nearest.distance("asked", Scope()) == pytest.approx(0.0)
+    nobody = Nearest(lambda texts: [vectors[t] for t in texts], lambda collection: [])
+    assert nobody.distance("asked", Scope()) is None
+    nobody.add("near", Scope())
+    assert nobody.distance("asked", Scope()) == pytest.approx(0.0)
