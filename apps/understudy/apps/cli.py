@@ -168,7 +168,7 @@ def calibrate(
 @app.command()
 def bench(
     suite: Annotated[
-        str, typer.Argument(help="retrieval, reader, agent, starter, health, steps, ingest, startup or code")
+        str, typer.Argument(help="retrieval, reader, agent, starter, health, steps, deferral, ingest, startup or code")
     ],
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),
     results: Annotated[Path, typer.Option("--out", help="Where result files go.")] = Path("docs/results"),

@@ -41,6 +41,8 @@ class Deferral:
         self._permitted = permitted
         self._nearest = nearest
         self._lock = threading.Lock()
+        self.listeners: list[Callable[[Outcome], None]] = []
+        """Called with what became of every question, such as by a benchmark."""
         self.store = OutcomeStore(workspace.outcomes, permitted)
         held = load(self._path)
         labels = self.store.labels(small_model)
@@ -57,6 +59,8 @@ class Deferral:
 
     def note(self, outcome: Outcome) -> None:
         """Keep what a question teaches, and derive the threshold anew if many labels have come."""
+        for listener in self.listeners:
+            listener(outcome)
         self.store.note(outcome)
         if outcome.expert is None:
             return

@@ -12,7 +12,7 @@ from understudy.core.settings import Settings
 
 __all__ = ["SUITES", "run"]
 
-SUITES = ("retrieval", "reader", "agent", "starter", "health", "steps", "ingest", "startup", "code")
+SUITES = ("retrieval", "reader", "agent", "starter", "health", "steps", "deferral", "ingest", "startup", "code")
 
 
 def run(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str] = ()) -> dict[str, Any]:
@@ -70,6 +70,10 @@ def measure(suite: str, data: Path, out: Path, limit: int | None, seed: int, com
             from understudy.apps.bench.stepping import measure_steps
 
             return measure_steps(data, out, limit, seed)
+        case "deferral":
+            from understudy.apps.bench.deferral import measure_deferral
+
+            return measure_deferral(data, out, limit, seed)
         case "ingest":
             from understudy.apps.bench.process import measure_ingest
 

@@ -13,6 +13,7 @@ __all__ = [
     "Question",
     "medquad_documents",
     "medquad_questions",
+    "other_questions",
     "pubmedqa_questions",
     "sample",
     "squad_questions",
@@ -59,6 +60,11 @@ def medquad_questions(data: Path) -> list[Question]:
 def pubmedqa_questions(data: Path, split: str = "test") -> list[Question]:
     """The `pubmedqa` questions of a split, answered by yes, no or maybe."""
     return [question_of(r) for r in read_lines(data / "pubmedqa" / f"questions.{split}.jsonl.gz")]
+
+
+def other_questions(data: Path, name: str, split: str) -> list[Question]:
+    """The questions of a set that nothing is trained on, such as `policyqa` and `covidqa`."""
+    return [question_of(r) for r in read_lines(data / name / f"questions.{split}.jsonl.gz")]
 
 
 def question_of(record: dict[str, Any]) -> Question:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from understudy.agents import Agent
 from understudy.apps.bench.code import portions
 from understudy.core.errors import DocumentError
-from understudy.core.settings import Settings, SmallModelSettings
+from understudy.core.settings import DeferralSettings, Settings, SmallModelSettings
 
 __all__ = ["bar", "folder", "ready"]
 
@@ -60,7 +60,8 @@ def ready(name: str, documents: Path, out: Path, model: str = "starter") -> Iter
     """
     if not documents.exists():
         raise DocumentError(f"{documents}: no such file; give the folder of the data sets by --data")
-    settings = Settings(small_model=SmallModelSettings(path=model))
+    fixed = DeferralSettings(min_confidence=0.5, audit_rate=0.0)  # without an expert there is nobody to equal
+    settings = Settings(small_model=SmallModelSettings(path=model), deferral=fixed)
     with Agent.open(folder(out) / f"{name}-{retrieval_digest()}", settings=settings) as agent:
         with bar(f"reading {name}", None) as advance:
             agent.ingest([documents], on_progress=lambda done, total, passages: advance(done, total))

@@ -1,0 +1,184 @@
+"""Suite `deferral`: whom to ask, by several strategies on the same outcomes, and whether the promise holds.
+
+The expert of the suite is called `oracle`: it gives the gold answer. A draft is right if it says the same as a gold
+answer, by the function that quality is compared by in use (`agreement-1`) or in the form of the data set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.agents.deferral.agreement import agreement
+from understudy.agents.deferral.calibration import fit
+from understudy.agents.deferral.derive import uncalibrated
+from understudy.agents.deferral.reliability import expected_error
+from understudy.apps.bench.answering import ask_all
+from understudy.apps.bench.curves import areas, group_draws
+from understudy.apps.bench.data import Question, other_questions, sample, squad_questions, tatqa_questions
+from understudy.apps.bench.promises import estimate_coverage, never_exceeded, tried
+from understudy.apps.bench.routing import measure_routing
+from understudy.apps.bench.workspaces import ready
+from understudy.apps.metrics import auroc
+from understudy.core.types import ExpertAnswer, Outcome
+
+__all__ = ["Case", "crossfitted", "measure_deferral"]
+
+SIZES = {"squad": 1067, "tatqa": 900, "policyqa": 400, "covidqa": 300}
+DOMAINS = {"squad": "general", "tatqa": "finance", "policyqa": "law", "covidqa": "health"}
+LOSSES, LEVELS = (0.02, 0.05, 0.1), (0.9, 0.95, 0.99)
+FOLDS = 5
+SCHEDULES = 10_000
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question, what was drafted, and whether that is right."""
+
+    set: str
+    group: str
+    signals: dict[str, float]
+    """Empty where nothing was drafted."""
+    right: bool
+
+
+def measure_deferral(data: Path, out: Path, limit: int | None, seed: int) -> dict[str, Any]:
+    """Confidence, promise, strategies, budget, and routing by the question alone."""
+    cases = [case for name in SIZES for case in cases_of(name, data, out, limit, seed)]
+    confidence, plain = crossfitted(cases, seed), np.array([plain_score(c) for c in cases])
+    right = np.array([float(c.right) for c in cases])
+    drafted = np.array([bool(c.signals) for c in cases])
+    return {
+        "questions": len(cases),
+        "drafts": int(drafted.sum()),
+        "local_right": round(float(right.mean()), 4),
+        "confidence": reliability(cases, confidence, right, drafted, seed),
+        "promise": promises(cases, seed),
+        "accuracy_from_labels": estimate_coverage(confidence[drafted], right[drafted], seed),
+        "strategies": strategies(cases, confidence, plain, right, seed),
+        "budget": never_exceeded(SCHEDULES if limit is None else min(limit, SCHEDULES), seed),
+        "routing": measure_routing(data, limit, seed),
+    }
+
+
+def cases_of(name: str, data: Path, out: Path, limit: int | None, seed: int) -> list[Case]:
+    """A set asked of the agent; `squad` over the whole collection, the others in their document."""
+    questions = {
+        "squad": lambda: squad_questions(data),
+        "tatqa": lambda: tatqa_questions(data),
+        "policyqa": lambda: other_questions(data, "policyqa", "test"),
+        "covidqa": lambda: other_questions(data, "covidqa", "all"),
+    }[name]()
+    chosen = sample(questions, min(limit or SIZES[name], SIZES[name]), seed)
+    outcomes: list[Outcome] = []
+    with ready(name, data / name / "documents.jsonl.gz", out) as agent:
+        agent.deferral.listeners.append(outcomes.append)
+        scored = ask_all(agent, chosen, scoped=name != "squad", label=f"asking {name}")
+    noted = iter(outcomes)  # none for a question that failed with an error
+    return [case_of(name, s.question, next(noted) if s.answer else None) for s in scored]
+
+
+def case_of(name: str, question: Question, outcome: Outcome | None) -> Case:
+    """What became of a question."""
+    if outcome is None or outcome.draft is None:
+        return Case(name, question.document, {}, False)
+    oracle = [ExpertAnswer(text=gold, expert="oracle") for gold in question.answers]
+    right = any(agreement(outcome.draft, answer) == 1.0 for answer in oracle)
+    return Case(name, question.document, outcome.signals, right)
+
+
+def plain_score(case: Case) -> float:
+    """The plain strategy: the mean token probability."""
+    return math.exp(case.signals["mean_logprob"]) if case.signals else -1.0
+
+
+def crossfitted(cases: Sequence[Case], seed: int) -> Floats:
+    """Confidence of every case by a calibrator fitted on other documents; -1 where nothing was drafted."""
+    from sklearn.model_selection import GroupKFold  # type: ignore[import-untyped]
+
+    found = np.full(len(cases), -1.0)
+    at = [i for i, c in enumerate(cases) if c.signals]
+    groups = [cases[i].group for i in at]
+    folds = min(FOLDS, len(set(groups)))
+    for train, test in GroupKFold(folds, shuffle=True, random_state=seed).split(at, groups=groups):
+        scores = judged([cases[at[i]] for i in train], [cases[at[i]] for i in test])
+        found[[at[i] for i in test]] = scores
+    return found
+
+
+def judged(known: Sequence[Case], asked: Sequence[Case]) -> Floats:
+    """Confidence of some cases by a calibrator fitted on others."""
+    made = [c for c in known if c.signals]
+    calibrator = fit([c.signals for c in made], [c.right for c in made], groups=[c.group for c in made])
+    return np.array(
+        [
+            -1.0 if not c.signals else calibrator.probability(c.signals) if calibrator else uncalibrated(c.signals)
+            for c in asked
+        ]
+    )
+
+
+def reliability(
+    cases: Sequence[Case], confidence: Floats, right: Floats, drafted: NDArray[np.bool_], seed: int
+) -> dict[str, Any]:
+    """Calibration error of all drafts together, and the area under the ROC curve of every set."""
+    at: list[int] = np.flatnonzero(drafted).tolist()
+    ones = np.ones(len(at))
+    error = expected_error(confidence[at], right[at], ones)
+    draws = group_draws([cases[i].group for i in at], 500, seed)
+    errors = [expected_error(confidence[at][d], right[at][d], np.ones(len(d))) for d in draws]
+    low, high = np.quantile(errors, [0.025, 0.975])
+    names = list(dict.fromkeys(c.set for c in cases))
+    rows = []
+    for name in names:
+        here = [i for i in at if cases[i].set == name]
+        good = [float(confidence[i]) for i in here if right[i]]
+        bad = [float(confidence[i]) for i in here if not right[i]]
+        raw = [[uncalibrated(cases[i].signals) for i in here if right[i] == side] for side in (1.0, 0.0)]
+        rows.append(
+            {
+                "set": name, "drafts": len(here), "right": len(good),
+                "auroc": auroc(good, bad, seed), "uncalibrated_auroc": auroc(raw[0], raw[1], seed),
+            }
+        )  # fmt: skip
+    figure = {"value": round(error, 4), "low": round(float(low), 4), "high": round(float(high), 4), "n": len(at)}
+    return {"expected_calibration_error": figure, "sets": rows}
+
+
+def promises(cases: Sequence[Case], seed: int) -> list[dict[str, Any]]:
+    """The calibrator from half of the documents; the other half is the population that sets are drawn from."""
+    names = sorted({c.group for c in cases})
+    chosen = set(np.random.default_rng(seed).permutation(names)[: len(names) // 2].tolist())
+    known, pool = [c for c in cases if c.group in chosen], [c for c in cases if c.group not in chosen]
+    scores = {"ours": judged(known, pool), "plain_threshold": np.array([plain_score(c) for c in pool])}
+    loss, groups = np.array([0.0 if c.right or not c.signals else 1.0 for c in pool]), [c.group for c in pool]
+    rows = []
+    for max_loss in LOSSES:
+        for level in LEVELS:
+            for name, score in scores.items():
+                found = tried(score, loss, groups, max_loss, level, seed)
+                rows.append({"strategy": name, "max_loss": max_loss, "confidence": level, "pool": len(pool), **found})
+    return rows
+
+
+def strategies(
+    cases: Sequence[Case], confidence: Floats, plain: Floats, right: Floats, seed: int
+) -> list[dict[str, Any]]:
+    """Areas under the cost and quality curve of every domain, against an expert that is always right."""
+    rows = []
+    for domain in dict.fromkeys(DOMAINS[c.set] for c in cases):
+        at = np.array([i for i, c in enumerate(cases) if DOMAINS[c.set] == domain])
+        scores = {"ours": confidence[at], "plain_threshold": plain[at]}
+        expert = np.ones(len(at))
+        groups = [cases[i].group for i in at]
+        found = areas(scores, right[at], expert, groups, seed)
+        rows.append({"domain": domain, "questions": len(at), "always_local": round(float(right[at].mean()), 4),
+                     "always_expert_oracle": 1.0, **found})  # fmt: skip
+    return rows
