@@ -10,7 +10,7 @@ from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, WorkspaceError
+from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, SettingsError, WorkspaceError
 from understudy.core.fakes import (
     FakeBudget,
     FakeCache,
@@ -25,7 +25,7 @@ from understudy.core.fakes import (
 )
 from understudy.core.protocols import Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
-from understudy.core.types import Answer, Example, Finding, Observation, Passage, Scope, Spend
+from understudy.core.types import Answer, Example, ExpertAnswer, Finding, Observation, Passage, Scope, Spend
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps
@@ -250,3 +250,43 @@ async def test_every_question_is_noted_once_and_a_remembered_one_is_not() -> Non
     assert [(o.draft is not None, o.drawn, o.expert is not None) for o in outcomes.held] == [
         (True, False, False), (False, True, True), (False, True, True),
     ]  # fmt: skip
+
+
+async def test_who_compares_is_not_shown_what_is_compared() -> None:
+    shown: list[object] = []
+
+    def brief(question: str, scope: Scope, passages: Any, draft: Any, history: Any) -> Payload:
+        shown.append(draft)
+        return Payload("system", question, tuple(passages), question, scope)
+
+    await run(deps(SEARCH, POINT, judge=FakeJudge(audit=True), experts=[FakeExpert()], brief=brief))
+    await run(deps(SEARCH, POINT, judge=FakeJudge(accept=False), experts=[FakeExpert()], brief=brief))
+    assert [draft is None for draft in shown] == [True, False]
+
+
+async def test_books_that_cant_be_written_lose_no_answer() -> None:
+    class Unwritable(FakeBudget):
+        def settle(self, reservation: str, actual: Spend) -> None:
+            raise WorkspaceError("the disk is full")
+
+    class Locked(FakeBudget):
+        def reserve(self, *given: Any) -> str:
+            raise WorkspaceError("the ledger is locked")
+
+    after = await run(deps(SEARCH, Consult(reason="unsure"), experts=[FakeExpert()], budget=Unwritable()))
+    assert (after.text, "could not be booked: the disk is full" in after.reason) == ("expert says", True)
+    before = await run(deps(SEARCH, POINT, judge=FakeJudge(accept=False), experts=[FakeExpert()], budget=Locked()))
+    assert (before.route, "the ledger is locked" in before.reason) == ("local", True)
+
+
+async def test_an_expert_that_cant_be_set_up_costs_nothing_and_the_next_is_asked() -> None:
+    class Misspelt(FakeExpert):
+        async def ask(self, payload: Payload) -> ExpertAnswer:
+            raise SettingsError("no such provider")
+
+    budget = FakeBudget()
+    answer = await run(
+        deps(SEARCH, Consult(reason="unsure"), experts=[Misspelt(name="x"), FakeExpert()], budget=budget)
+    )
+    assert answer.text == "expert says"
+    assert sorted(spend.usd for spend in budget.booked.values()) == [0.0, 0.01]

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import ValidationError
 from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -62,7 +61,7 @@ class Records:
     def _guard(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, ValidationError) as error:
+        except (SQLAlchemyError, ValueError) as error:
             raise WorkspaceError(
                 f"{self._path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
             ) from error

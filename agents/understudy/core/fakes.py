@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError
@@ -205,7 +205,7 @@ class FakeExperts:
     def __len__(self) -> int:
         return len(self.held)
 
-    def ranked(self, payload: Payload) -> Sequence[Expert]:
+    def ranked(self, payload: Payload) -> Iterable[Expert]:
         """All of them."""
         return self.held
 

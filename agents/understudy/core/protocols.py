@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -187,7 +187,7 @@ class Experts(Protocol):
         """How many there are."""
         ...
 
-    def ranked(self, payload: Payload) -> Sequence[Expert]:
+    def ranked(self, payload: Payload) -> Iterable[Expert]:
         """Those that may be asked now, in the order to ask them: the cheapest expected to do goes first."""
         ...
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 __all__ = ["open_sqlite"]
 
@@ -17,6 +19,13 @@ def open_sqlite(path: Path) -> Engine:
     return engine
 
 
+def locked(error: BaseException) -> bool:
+    """Whether another connection is in the way for a moment."""
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+
+# SQLite's own waiting doesn't cover the change of the journal mode: two that open a new file at once would collide.
+@retry(retry=retry_if_exception(locked), stop=stop_after_delay(30), wait=wait_random(0.005, 0.05), reraise=True)
 def set_pragmas(connection: Any, _record: Any) -> None:
     """Readable while it is written."""
     connection.execute("PRAGMA journal_mode=WAL")

@@ -20,7 +20,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from understudy.core.errors import BudgetError, EgressRefused, ExpertError, WorkspaceError
+from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
 from understudy.core.protocols import Account, CacheKey, Expert, Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import (
@@ -33,6 +33,7 @@ from understudy.core.types import (
     Outcome,
     Scope,
     SmallTokens,
+    Spend,
 )
 from understudy.graphs.outcome import answered
 from understudy.graphs.state import AskState, Deps, Turn, evidence_of
@@ -212,25 +213,31 @@ async def consult(state: AskState, runtime: Run) -> AskState:
         update["evidence"] = evidence.model_dump(mode="json")
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     history = [t["question"] for t in state["turns"]]
-    payload = deps.brief(state["question"], scope, evidence.passages, draft, history)
+    shown = None if state["audit"] else draft  # who compares must not be led by what is compared
+    payload = deps.brief(state["question"], scope, evidence.passages, shown, history)
     refusals = []
-    for expert in await asyncio.to_thread(deps.experts.ranked, payload):
-        try:
-            reply = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
-        except (EgressRefused, BudgetError) as error:
-            refusals.append(str(error))
-        except ExpertError as error:
-            refusals.append(str(error))
-            await asyncio.to_thread(deps.experts.note, expert.name, scope, None, error)
-        else:
-            await asyncio.to_thread(deps.experts.note, expert.name, scope, reply, None)
-            return {**update, "expert": reply.model_dump(mode="json")}
+    try:
+        for expert in await asyncio.to_thread(deps.experts.ranked, payload):
+            try:
+                reply, trouble = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
+            except (EgressRefused, BudgetError, ExpertError, SettingsError) as error:
+                refusals.append(str(error))
+                if isinstance(error, ExpertError):
+                    await asyncio.to_thread(deps.experts.note, expert.name, scope, None, error)
+                continue
+            reason = f"{state['reason']}; {trouble}" if trouble else state["reason"]
+            return {**update, "expert": reply.model_dump(mode="json"), "reason": reason}
+    except WorkspaceError as error:  # nothing can be booked, so nothing is asked
+        refusals.append(str(error))
     why = "; ".join(refusals) or "no expert can be asked now"
     return {**update, "expert": None, "reason": f"{state['reason']}; {why}"}
 
 
-async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) -> ExpertAnswer:
-    """Ask an expert with its worst case set aside; what was never settled stays spent."""
+async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) -> tuple[ExpertAnswer, str]:
+    """Ask an expert with its worst case set aside; what was never settled stays spent.
+
+    The answer comes with what could not be written down: what was paid for is answered with all the same.
+    """
     account = Account(state["id"], state["thread"], state["principal"])
     reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, expert.worst(payload))
     try:
@@ -239,8 +246,15 @@ async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) ->
         if error.spent is not None:
             await asyncio.to_thread(deps.budget.settle, reservation, error.spent)
         raise
-    await asyncio.to_thread(deps.budget.settle, reservation, reply.spent)
-    return reply
+    except SettingsError:  # it could not be set up, so nothing was sent
+        await asyncio.to_thread(deps.budget.settle, reservation, Spend())
+        raise
+    try:
+        await asyncio.to_thread(deps.budget.settle, reservation, reply.spent)
+        await asyncio.to_thread(deps.experts.note, expert.name, payload.scope, reply, None)
+    except WorkspaceError as error:
+        return reply, f"the call could not be booked: {error}"
+    return reply, ""
 
 
 async def learn(state: AskState, runtime: Run) -> AskState:

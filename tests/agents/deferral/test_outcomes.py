@@ -46,6 +46,13 @@ def outcome(number: int = 0, *, said: str | None = "1961", expert: str | None = 
         ("paid in March 2020 by the tenant", "paid in March 2020 by the tenant alone", True),
         ("March", "April", False),
         ("", "", False),
+        ("$1.5bn", "$15bn", False),
+        ("1.2 trillion", "12 trillion", False),
+        ("-5 euros", "5 euros", False),
+        ("revenue of 12 million euros", "revenue of 13 million euros", False),
+        ("the contract does not allow it at all", "the contract does allow it at all", False),
+        ("$5", "€5", False),
+        ("$5 million", "5 million", True),
     ],
 )
 def test_agreement(said: str, expert: str, same: bool) -> None:
@@ -62,14 +69,16 @@ def test_what_is_kept_of_a_question(tmp_path: Path) -> None:
     store.note(outcome(2, expert="1962"))
     store.note(outcome(3, said=None))
     store.note(outcome(4, expert=None, drawn=False, probability=0.25))
-    store.note(outcome(5, expert=None))  # an expert was to be asked, and none answered: no chance left it out
+    store.note(outcome(5, expert=None))  # deferred, and no expert answered
+    store.note(outcome(8, expert=None, drawn=True, probability=0.5))  # accepted and drawn, and none answered
+    store.note(outcome(1, expert="1999"))  # asked again: no second label
     store.note(outcome(6, scope=Scope(collection="secret")))
     store.note(outcome(7, small_model="another"))
     rows = store.rows("m")
     assert [(r.drafted, r.quality, r.probability) for r in rows] == [
-        (True, 1.0, 1.0), (True, 0.0, 1.0), (False, None, 1.0), (True, None, 0.25),
+        (True, 1.0, 1.0), (True, 0.0, 1.0), (False, None, 1.0), (True, None, 0.25), (True, 0.0, 0.5),
     ]  # fmt: skip
-    assert store.labels("m") == 2
+    assert store.labels("m") == 3
     store.note_call("gpt", "finance", usable=True)
     store.note_call("gpt", "finance", usable=False)
     assert (store.record("gpt", "finance"), store.record("gpt", "health")) == (Record(1, 2), Record())
@@ -109,6 +118,13 @@ def test_a_threshold_comes_with_labels_and_the_confidence_means_what_it_says() -
     assert report.bins[0].right < report.bins[-1].right
 
 
+def test_drafts_accepted_while_nothing_was_compared_count_as_lost() -> None:
+    known = [Row("calibrate", True, {"support": 1.0}, 1.0, 1.0)] * 200
+    assert derive(known, LOOSE, "m").threshold is not None
+    unknown = [Row("calibrate", True, {"support": 1.0}, 0.0, None)] * 200
+    assert derive([*known, *unknown], LOOSE, "m").consults == 1.0
+
+
 def test_no_labels_is_no_crash() -> None:
     found = derive([], LOOSE, "m")
     assert (found.threshold, found.missing, found.consults) == (None, 22, 1.0)
@@ -123,6 +139,8 @@ def test_a_derivation_is_kept_and_grows_stale(tmp_path: Path) -> None:
     assert load(path) == held
     path.write_text("{")
     assert load(path) is None, "one that can't be read is derived anew"
+    path.write_bytes(b"\xff\xfe")
+    assert load(path) is None
     assert not stale(held, LOOSE, "m", held.labels + 9)
     assert stale(held, LOOSE, "m", int(held.labels * 1.25) + 1)
     assert stale(held, LOOSE, "another model", held.labels)

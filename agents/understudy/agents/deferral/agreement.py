@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
-from understudy.core.matching import normalised, numeric_match, pure_number, token_f1
+import re
+from collections import Counter
+
+from understudy.core.matching import normalised, numbers_in, numeric_match, pure_number, token_f1
 from understudy.core.types import Draft, ExpertAnswer
 
 __all__ = ["NAME", "agreement"]
 
-NAME = "agreement-1"
+NAME = "agreement-2"
 """Recorded with every threshold: another way to compare makes another promise."""
 SAME_WORDS = 0.8
+DIGITS = re.compile(r"\d[\d,.]*\d|\d")
+CURRENCY = re.compile(r"[$€£¥]")
+NEGATION = re.compile(r"\b(?:not|no|never|none|nor|neither|without|cannot)\b|n['’]t\b", re.IGNORECASE)
 
 
 def agreement(draft: Draft, expert: ExpertAnswer) -> float:
     """1 where a draft says the same as the expert, else 0.
 
-    Two plain numbers are the same if they are equal with sign and scale, up to rounding; other answers if they are
-    equal in SQuAD's form, or share tokens with an F1 of 0.8 or more. An expert that finds nothing in the documents
-    agrees with no draft.
+    Two plain numbers are the same if they are equal with sign and scale, up to rounding. Other answers are if they
+    share tokens (in SQuAD's form) with an F1 of 0.8 or more, and have the same numbers, signs and negations: words
+    alone would take "12 million" for "13 million". Two currencies never agree. An expert that finds nothing in the
+    documents agrees with no draft.
     """
-    if expert.not_in_documents:
+    said, wanted = draft.text, expert.text
+    if expert.not_in_documents or not normalised(said) or other_currency(said, wanted):
         return 0.0
-    if pure_number(draft.text) and pure_number(expert.text):
-        return float(numeric_match(draft.text, [expert.text]))
-    if not normalised(draft.text):
-        return 0.0
-    return float(token_f1(draft.text, [expert.text]) >= SAME_WORDS)
+    if pure_number(said) and pure_number(wanted):
+        return float(numeric_match(said, [wanted]))
+    same_facts = figures(said) == figures(wanted) and denied(said) == denied(wanted)
+    return float(same_facts and token_f1(said, [wanted]) >= SAME_WORDS)
+
+
+def other_currency(a: str, b: str) -> bool:
+    """Whether both name a currency, and not the same."""
+    first, second = set(CURRENCY.findall(a)), set(CURRENCY.findall(b))
+    return bool(first and second and first != second)
+
+
+def figures(text: str) -> tuple[Counter[str], int]:
+    """The digits of every number of a text, without thousands separators, and how many numbers are negative."""
+    digits = Counter(found.replace(",", "") for found in DIGITS.findall(text))
+    return digits, sum(number.value < 0 for number in numbers_in(text))
+
+
+def denied(text: str) -> bool:
+    """Whether a text denies something."""
+    return len(NEGATION.findall(text)) % 2 == 1

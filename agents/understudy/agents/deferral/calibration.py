@@ -9,11 +9,11 @@ lost.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["Calibrator", "fit"]
 
@@ -37,6 +37,15 @@ class Calibrator(BaseModel):
     """Centres of the isotonic steps, rising."""
     probabilities: tuple[float, ...]
     """Their heights."""
+
+    @model_validator(mode="after")
+    def of_one_length(self) -> Self:
+        """A file that was edited by hand must not fail at every question."""
+        if not len(self.signals) == len(self.means) == len(self.scales) == len(self.weights):
+            raise ValueError("signals, means, scales and weights differ in length")
+        if len(self.logits) != len(self.probabilities):
+            raise ValueError("logits and probabilities differ in length")
+        return self
 
     def probability(self, signals: Mapping[str, float]) -> float:
         """That a draft with these signals is as good as the expert's answer. A signal it lacks counts as its mean."""

@@ -14,6 +14,7 @@ from understudy.agents.deferral.agreement import NAME
 from understudy.agents.deferral.calibration import Calibrator, fit
 from understudy.agents.deferral.outcomes import Row
 from understudy.agents.deferral.promise import Label, Promise, promise
+from understudy.core.errors import WorkspaceError
 from understudy.core.settings import DeferralSettings
 from understudy.core.workspace import write_atomically
 
@@ -67,7 +68,7 @@ def derive(
         small_model: whose drafts they were.
         now: the present time.
     """
-    fitted = [r for r in rows if r.role != "calibrate" and r.drafted and r.quality is not None]
+    fitted = [r for r in rows if r.role != "calibrate" and r.drafted and r.quality is not None and r.probability > 0]
     calibrator = fit(
         [r.signals for r in fitted],
         [bool(r.quality and r.quality >= 1.0) for r in fitted],
@@ -99,6 +100,8 @@ def label_of(row: Row, calibrator: Calibrator | None) -> Label:
     if not row.drafted:
         return Label(confidence=-1.0, loss=0.0)
     confidence = calibrator.probability(row.signals) if calibrator else uncalibrated(row.signals)
+    if row.probability <= 0:  # accepted while nothing was compared: nobody knows, so it counts as lost
+        return Label(confidence, loss=1.0)
     return Label(confidence, None if row.quality is None else 1.0 - row.quality, row.probability)
 
 
@@ -112,13 +115,18 @@ def stale(held: Derivation | None, settings: DeferralSettings, small_model: str,
 
 
 def load(path: Path) -> Derivation | None:
-    """The one in force; none where the file is absent, or of another version."""
+    """The one in force; none where the file is absent, damaged, or of another version. Raises `WorkspaceError`."""
     try:
         return Derivation.model_validate_json(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError):
+    except (FileNotFoundError, UnicodeDecodeError, ValidationError):
         return None
+    except OSError as error:
+        raise WorkspaceError(f"{path} can't be read: {error.strerror}") from error
 
 
 def save(derivation: Derivation, path: Path) -> None:
-    """Keep it, whole or not at all."""
-    write_atomically(path, json.dumps(derivation.model_dump(mode="json"), indent=2) + "\n")
+    """Keep it, whole or not at all. Raises `WorkspaceError`."""
+    try:
+        write_atomically(path, json.dumps(derivation.model_dump(mode="json"), indent=2) + "\n")
+    except OSError as error:
+        raise WorkspaceError(f"{path} can't be written: {error.strerror}") from error

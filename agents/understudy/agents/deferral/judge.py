@@ -63,8 +63,9 @@ class DeferralJudge:
         confidence = uncalibrated(found) if calibrator is None else calibrator.probability(found)
         threshold = self.threshold
         if threshold is None:
-            return Judgement(False, confidence, f"confidence {confidence:.2f}; {self.missing()}", found)
-        if confidence < threshold:
+            why = f"; {self.missing()}" if self._labelled(scope.collection) else ""
+            return Judgement(False, confidence, f"confidence {confidence:.2f}{why}", found)
+        if not confidence >= threshold:  # what is no number is not enough
             return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found)
         probability = 0.0
         if self._labelled(scope.collection):

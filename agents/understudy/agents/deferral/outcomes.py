@@ -33,6 +33,7 @@ outcomes = Table(
     Column("id", String, primary_key=True),
     Column("collection", String, index=True),
     Column("role", String),
+    Column("family", String),
     Column("small_model", String, index=True),
     Column("signals", Text),
     Column("drafted", Boolean),
@@ -63,14 +64,21 @@ class Row:
     signals: dict[str, float]
     probability: float
     quality: float | None
-    """Agreement with the expert; `None` where the draw left the draft without a label."""
+    """Agreement with the expert; `None` where the draw left the draft without a label.
+
+    0 where an accepted draft was drawn and no expert answered: what is missing for a reason must not count as chance.
+    """
 
 
 def role_of(question: str, scope: Scope) -> str:
     """A question's permanent role (train, gate or calibrate) by a hash of its words and its document."""
-    family = f"{folded(question)}\0{scope.document or ''}"
-    bucket = hashlib.sha256(family.encode()).digest()[0]
+    bucket = hashlib.sha256(family_of(question, scope).encode()).digest()[0]
     return "train" if bucket < TRAIN else "gate" if bucket < GATE else "calibrate"
+
+
+def family_of(question: str, scope: Scope) -> str:
+    """What is the same question of the same document, whoever asks it."""
+    return f"{folded(question)}\0{scope.document or ''}"
 
 
 class OutcomeStore:
@@ -95,18 +103,24 @@ class OutcomeStore:
     def note(self, outcome: Outcome) -> None:
         """Keep what a question teaches.
 
-        Nothing is kept where an expert was to be asked and none answered: that a draft has no label then is no chance.
+        A deferred question that no expert answered is left out. An accepted draft that was drawn and could not be
+        compared counts as lost: leaving it out while those that weren't drawn stay would make the loss look smaller.
         """
         expert, draft = outcome.expert, outcome.draft
-        if not self._permitted(outcome.scope.collection) or (outcome.drawn and expert is None):
+        accepted = outcome.probability < 1.0
+        if not self._permitted(outcome.scope.collection) or (outcome.drawn and expert is None and not accepted):
             return
         quality = None if draft is None or expert is None else agreement(draft, expert)
+        if outcome.drawn and expert is None:
+            quality = 0.0
+        family = f"{outcome.scope.collection}\0{family_of(outcome.question, outcome.scope)}"
         with self._begun() as db:
             db.execute(
                 insert(outcomes).values(
                     id=uuid.uuid4().hex,
                     collection=outcome.scope.collection,
                     role=role_of(outcome.question, outcome.scope),
+                    family=hashlib.sha256(family.encode()).hexdigest(),
                     small_model=outcome.small_model,
                     signals=json.dumps(outcome.signals if draft is not None else {}),
                     drafted=draft is not None,
@@ -119,22 +133,22 @@ class OutcomeStore:
             )
 
     def rows(self, small_model: str) -> list[Row]:
-        """What is known of one small model, oldest first."""
+        """What is known of one small model, oldest first; a question asked again is no second label."""
         query = (
             select(outcomes)
             .where(outcomes.c.small_model == small_model, outcomes.c.measure == NAME)
             .order_by(outcomes.c.created)
         )
+        found: dict[str, Row] = {}
         with self._begun() as db:
-            return [
-                Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality) for r in db.execute(query).all()
-            ]
+            for r in db.execute(query).all():
+                row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality)
+                found.setdefault(r.family, row)
+        return list(found.values())
 
     def labels(self, small_model: str) -> int:
-        """How many drafts of a small model were compared with an expert."""
-        query = select(func.count()).where(outcomes.c.small_model == small_model, outcomes.c.quality.is_not(None))
-        with self._begun() as db:
-            return int(db.execute(query).scalar_one())
+        """How many drafts of a small model were compared with an expert, each question once."""
+        return sum(row.quality is not None for row in self.rows(small_model))
 
     def note_call(self, expert: str, domain: str, *, usable: bool) -> None:
         """Keep whether an expert's reply could be used."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from understudy.core.errors import ExpertAuthError, ExpertError, ExpertUnavailableError
@@ -35,20 +36,23 @@ class Breaker:
     clock: Callable[[], float] = time.monotonic
     failures: int = 0
     opened: float = field(default=0.0)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def closed(self) -> bool:
-        """Whether the expert may be asked; the one that tries it after a rest takes the turn of the others."""
-        if self.failures < FAILURES:
+    def take(self) -> bool:
+        """Whether the expert may be asked now; the one that tries it after a rest takes the turn of the others."""
+        with self.lock:
+            if self.failures < FAILURES:
+                return True
+            if self.clock() - self.opened < REST_S:
+                return False
+            self.opened = self.clock()
             return True
-        if self.clock() - self.opened < REST_S:
-            return False
-        self.opened = self.clock()
-        return True
 
     def note(self, *, ok: bool) -> None:
         """What came of asking."""
-        self.failures = 0 if ok else self.failures + 1
-        self.opened = self.clock()
+        with self.lock:
+            self.failures = 0 if ok else self.failures + 1
+            self.opened = self.clock()
 
 
 class Pool:
@@ -91,8 +95,11 @@ class Pool:
             for expert, given in self._experts
         ]
 
-    def ranked(self, payload: Payload) -> list[Expert]:
-        """Those that may be asked: the cheapest that is expected to do, then the others, likeliest first."""
+    def ranked(self, payload: Payload) -> Iterator[Expert]:
+        """Those that may be asked: the cheapest that is expected to do, then the others, likeliest first.
+
+        An expert's turn is taken only when it is come to.
+        """
         domain = self._domain(payload.scope.collection)
         rated = []
         for expert, settings in self._experts:
@@ -101,7 +108,7 @@ class Pool:
                 continue
             rated.append((self.expected(expert.name, settings, domain), worst.usd, expert))
         rated.sort(key=lambda r: (r[0] < GOOD_ENOUGH, r[1] if r[0] >= GOOD_ENOUGH else -r[0]))
-        return [expert for *_, expert in rated if self._breakers[expert.name].closed()]
+        return (expert for *_, expert in rated if self._breakers[expert.name].take())
 
     def expected(self, name: str, settings: ExpertSettings, domain: str) -> float:
         """The mean of a Beta posterior: what is supposed, and what was seen in this domain."""

@@ -57,7 +57,7 @@ class Calibration(BaseModel):
 
 def calibration_of(rows: Sequence[Row], derivation: Derivation, seed: int = 17) -> Calibration:
     """Figures on the labelled drafts of the calibrate role."""
-    tested = [r for r in rows if r.role == "calibrate" and r.drafted and r.quality is not None]
+    tested = [r for r in rows if r.role == "calibrate" and r.drafted and r.quality is not None and r.probability > 0]
     if not tested:
         return Calibration(derivation=derivation)
     confidence = np.array([label_of(r, derivation.calibrator).confidence for r in tested])

@@ -29,7 +29,7 @@ def signals_of(question: str, draft: Draft, evidence: Evidence, taken: Mapping[s
         taken: those of the steps: `choice_entropy` (nats), `removed_mass` (a share), `steps`, `tool_errors` (counts),
             and the log-probabilities of its quotes where it has some.
     """
-    return {
+    found = {
         **taken,
         "mean_logprob": draft.mean_logprob,
         "min_logprob": draft.min_logprob,
@@ -42,6 +42,7 @@ def signals_of(question: str, draft: Draft, evidence: Evidence, taken: Mapping[s
         **ranking(draft, evidence),
         **reading(draft, evidence),
     }
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def ranking(draft: Draft, evidence: Evidence) -> dict[str, float]:
