@@ -74,7 +74,9 @@ class Agent:
         )
         self.guard = EgressGuard(settings, self.sensitivity)
         nearest = Nearest(self.encoder.embed_documents, self.records.questions)
-        self.deferral = Deferral(workspace, settings.deferral, self.model.name, self.labelled, nearest)
+        self.deferral = Deferral(
+            workspace, settings.deferral, self.model.name, self.labelled, [e.name for e in settings.experts], nearest
+        )
         outcomes = self.deferral.store
         self.experts = Pool(
             build_experts(settings, workspace.root),

@@ -65,6 +65,7 @@ class AskState(TypedDict, total=False):
     signals: dict[str, float]
     failures: int
     probability: float
+    in_force: float
     audit: bool
 
 

@@ -64,7 +64,7 @@ def test_an_expert_that_finds_nothing_agrees_with_no_draft() -> None:
 
 
 def test_what_is_kept_of_a_question(tmp_path: Path) -> None:
-    store = OutcomeStore(tmp_path / "o.sqlite", lambda collection: collection == "default")
+    store = OutcomeStore(tmp_path / "o.sqlite", lambda collection: collection == "default", ["gpt"])
     store.note(outcome(1))
     store.note(outcome(2, expert="1962"))
     store.note(outcome(3, said=None))
@@ -89,7 +89,7 @@ def test_what_is_kept_of_a_question(tmp_path: Path) -> None:
 def test_a_store_that_is_no_database_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "o.sqlite").write_bytes(b"not a database at all, but long enough to be read as one" * 20)
     with pytest.raises(WorkspaceError, match="corrupt or unwritable"):
-        OutcomeStore(tmp_path / "o.sqlite", lambda collection: True)
+        OutcomeStore(tmp_path / "o.sqlite", lambda collection: True, [])
 
 
 def rows(count: int, seed: int = 3) -> list[Row]:
@@ -141,15 +141,15 @@ def test_a_derivation_is_kept_and_grows_stale(tmp_path: Path) -> None:
     assert load(path) is None, "one that can't be read is derived anew"
     path.write_bytes(b"\xff\xfe")
     assert load(path) is None
-    assert not stale(held, LOOSE, "m", held.labels + 9)
-    assert stale(held, LOOSE, "m", int(held.labels * 1.25) + 1)
-    assert stale(held, LOOSE, "another model", held.labels)
-    assert stale(held, DeferralSettings(), "m", held.labels)
+    assert not stale(held, LOOSE, "m", [], held.labels + 9)
+    assert stale(held, LOOSE, "m", [], int(held.labels * 1.25) + 1)
+    assert stale(held, LOOSE, "another model", [], held.labels)
+    assert stale(held, DeferralSettings(), "m", [], held.labels)
 
 
 def test_deferral_learns_as_labels_come_and_remembers_over_a_restart(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path)
-    deferral = Deferral(workspace, LOOSE, "m", lambda collection: True, NOBODY)
+    deferral = Deferral(workspace, LOOSE, "m", lambda collection: True, ["gpt"], NOBODY)
     assert not deferral.judge().judge("q", Scope(), draft(), Evidence(), {}).accept
     for number in range(120):
         deferral.note(outcome(number))
@@ -157,11 +157,14 @@ def test_deferral_learns_as_labels_come_and_remembers_over_a_restart(tmp_path: P
     labels = deferral.derivation.labels
     assert labels >= 90
     deferral.close()
-    again = Deferral(workspace, LOOSE, "m", lambda collection: True, NOBODY)
+    again = Deferral(workspace, LOOSE, "m", lambda collection: True, ["gpt"], NOBODY)
     assert again.derivation.threshold is not None
     assert again.judge().judge("q", Scope(), draft(), Evidence(), {}).accept
     again.close()
-    other = Deferral(workspace, LOOSE, "another model", lambda collection: True, NOBODY)
+    replaced = Deferral(workspace, LOOSE, "m", lambda collection: True, ["claude"], NOBODY)
+    assert replaced.derivation.threshold is None, "a promise is against the experts that there are"
+    replaced.close()
+    other = Deferral(workspace, LOOSE, "another model", lambda collection: True, ["gpt"], NOBODY)
     assert other.derivation.threshold is None, "a promise is of one model"
     other.close()
 

@@ -50,7 +50,7 @@ def questions(rng: random.Random, count: int, *, grouped: bool, rate: float) -> 
             confidence = rng.random()
             right = rng.random() < min(1.0, max(0.0, confidence - hard))
             drawn = rng.random() < rate
-            made.append(Label(confidence, float(not right) if drawn else None, rate, group))
+            made.append(Label(confidence, float(not right) if drawn else None, rate, rate, group))
     return made
 
 
@@ -74,5 +74,31 @@ def test_a_loss_in_parts_counts_by_its_size() -> None:
 
 
 def test_labels_drawn_rarely_prove_less() -> None:
-    seldom = [Label(0.9, 0.0 if i % 20 == 0 else None, 0.05) for i in range(400)]
+    seldom = [Label(0.9, 0.0 if i % 20 == 0 else None, 0.05, 0.05) for i in range(400)]
     assert p_value(seldom, 0.5, 0.02) > p_value(perfect(400), 0.5, 0.02)
+
+
+def test_a_time_of_few_comparisons_does_not_undo_what_certain_labels_proved() -> None:
+    sampled = [Label(0.9, 0.0 if i % 3 == 0 else None, 1 / 3, 1 / 3) for i in range(60)]
+    assert p_value([*perfect(200), *sampled], 0.5, 0.02) < 0.1
+
+
+def mixed_times(rng: random.Random, count: int, threshold: float) -> list[Label]:
+    """First all are compared, then a fifth of those above a threshold and all below it."""
+    made = []
+    for at in range(count):
+        confidence = rng.random()
+        loss = float(rng.random() > confidence)
+        early = at < count // 4
+        rate = 1.0 if early else 0.2
+        probability = 1.0 if early or confidence < threshold else rate
+        made.append(Label(confidence, loss if rng.random() < probability else None, probability, rate))
+    return made
+
+
+def test_the_promise_holds_over_times_of_different_sampling() -> None:
+    rng = random.Random(5)
+    risk = {t: (1 - t) ** 2 / 2 for t in GRID}  # of accepting all with confidence c above t, wrong with 1 - c
+    found = [promise(mixed_times(rng, 600, 0.7), GRID, max_loss=0.05, confidence=0.9) for _ in range(200)]
+    assert sum(f.threshold is not None and risk[f.threshold] > 0.05 for f in found) <= 28
+    assert sum(f.accepted > 0 for f in found) > 150

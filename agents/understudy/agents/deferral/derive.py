@@ -32,6 +32,8 @@ class Derivation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     small_model: str
     adapter: str | None = None
+    experts: tuple[str, ...] = ()
+    """Against which it is promised."""
     max_quality_loss: float
     confidence: float
     threshold: float | None = None
@@ -58,7 +60,11 @@ def uncalibrated(signals: dict[str, float]) -> float:
 
 
 def derive(
-    rows: Sequence[Row], settings: DeferralSettings, small_model: str, now: datetime | None = None
+    rows: Sequence[Row],
+    settings: DeferralSettings,
+    small_model: str,
+    experts: Sequence[str] = (),
+    now: datetime | None = None,
 ) -> Derivation:
     """Fit the calibrator on the train and gate roles, and test thresholds on the calibrate role.
 
@@ -66,6 +72,7 @@ def derive(
         rows: outcomes of this small model.
         settings: what to promise.
         small_model: whose drafts they were.
+        experts: that they were compared with.
         now: the present time.
     """
     fitted = [r for r in rows if r.role != "calibrate" and r.drafted and r.quality is not None and r.probability > 0]
@@ -83,6 +90,7 @@ def derive(
     )
     return Derivation(
         small_model=small_model,
+        experts=tuple(sorted(experts)),
         max_quality_loss=settings.max_quality_loss,
         confidence=settings.confidence,
         threshold=found.threshold,
@@ -98,16 +106,23 @@ def derive(
 def label_of(row: Row, calibrator: Calibrator | None) -> Label:
     """A row as the promise wants it: what had no draft is below every threshold, and loses nothing."""
     if not row.drafted:
-        return Label(confidence=-1.0, loss=0.0)
+        return Label(confidence=-1.0, loss=0.0, in_force=row.in_force or 1.0)
     confidence = calibrator.probability(row.signals) if calibrator else uncalibrated(row.signals)
     if row.probability <= 0:  # accepted while nothing was compared: nobody knows, so it counts as lost
         return Label(confidence, loss=1.0)
-    return Label(confidence, None if row.quality is None else 1.0 - row.quality, row.probability)
+    loss = None if row.quality is None else 1.0 - row.quality
+    return Label(confidence, loss, row.probability, row.in_force or row.probability)
 
 
-def stale(held: Derivation | None, settings: DeferralSettings, small_model: str, labels: int) -> bool:
-    """Whether a derivation is of another model, another promise or another measure, or many labels old."""
-    if held is None or (held.small_model, held.measure) != (small_model, NAME):
+def stale(
+    held: Derivation | None, settings: DeferralSettings, small_model: str, experts: Sequence[str], labels: int
+) -> bool:
+    """Whether a derivation is of another model, other experts, another promise or measure, or many labels old."""
+    if (
+        held is None
+        or (held.small_model, held.measure) != (small_model, NAME)
+        or held.experts != tuple(sorted(experts))
+    ):
         return True
     if (held.max_quality_loss, held.confidence) != (settings.max_quality_loss, settings.confidence):
         return True

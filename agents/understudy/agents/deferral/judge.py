@@ -65,14 +65,13 @@ class DeferralJudge:
         if threshold is None:
             why = f"; {self.missing()}" if self._labelled(scope.collection) else ""
             return Judgement(False, confidence, f"confidence {confidence:.2f}{why}", found)
+        labelled = self._labelled(scope.collection)
+        rate = audit_probability(self._settings, self._derivation.labels) if labelled else 0.0
         if not confidence >= threshold:  # what is no number is not enough
-            return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found)
-        probability = 0.0
-        if self._labelled(scope.collection):
-            probability = audit_probability(self._settings, self._derivation.labels)
-        audit = self._draw() < probability
+            return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found, in_force=rate)
+        audit = self._draw() < rate
         reason = f"confidence {confidence:.2f} is enough" + ("; drawn to be compared with an expert" if audit else "")
-        return Judgement(True, confidence, reason, found, probability, audit)
+        return Judgement(True, confidence, reason, found, rate, rate, audit)
 
     @property
     def threshold(self) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ outcomes = Table(
     Column("signals", Text),
     Column("drafted", Boolean),
     Column("probability", Float),
+    Column("in_force", Float),
     Column("quality", Float),
     Column("measure", String),
     Column("expert", String),
@@ -68,6 +69,8 @@ class Row:
 
     0 where an accepted draft was drawn and no expert answered: what is missing for a reason must not count as chance.
     """
+    in_force: float = 1.0
+    """With which any accepted draft was drawn at that time."""
 
 
 def role_of(question: str, scope: Scope) -> str:
@@ -87,10 +90,12 @@ class OutcomeStore:
     Args:
         path: of the database.
         permitted: whether a collection's questions may go to an expert; of others nothing is kept.
+        experts: the configured ones; what others said is no label, since the promise is against these.
     """
 
-    def __init__(self, path: Path, permitted: Callable[[str], bool]) -> None:
+    def __init__(self, path: Path, permitted: Callable[[str], bool], experts: Sequence[str]) -> None:
         self._path = path
+        self._experts = set(experts)
         self._permitted = permitted
         self._engine = open_sqlite(path)
         with self._begun():
@@ -125,6 +130,7 @@ class OutcomeStore:
                     signals=json.dumps(outcome.signals if draft is not None else {}),
                     drafted=draft is not None,
                     probability=outcome.probability,
+                    in_force=outcome.in_force,
                     quality=quality,
                     measure=NAME,
                     expert=None if expert is None else expert.expert,
@@ -142,7 +148,9 @@ class OutcomeStore:
         found: dict[str, Row] = {}
         with self._begun() as db:
             for r in db.execute(query).all():
-                row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality)
+                if r.expert is not None and r.expert.removesuffix(" (recorded)") not in self._experts:
+                    continue
+                row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force)
                 found.setdefault(r.family, row)
         return list(found.values())
 

@@ -35,6 +35,9 @@ class Label:
     """Of accepting the draft, 0 to 1; `None` where the draw left it without a label."""
     probability: float = 1.0
     """With which it was drawn to be labelled."""
+    in_force: float = 1.0
+    """With which an accepted draft was drawn at that time, whether this one was accepted or not. It decides how much is
+    bet on a question, and must not depend on the question: bets that did would not be fair."""
     group: str = ""
     """What answers cluster by, such as the document; labels without one stand alone."""
 
@@ -109,7 +112,7 @@ def p_value(labels: Sequence[Label], threshold: float, max_loss: float) -> float
     losses = [0.0 if label.confidence < threshold else label.loss for label in labels]
     if not grouped and all(loss in (0.0, 1.0) for loss in losses) and all_certain(labels, threshold):
         return float(binom.cdf(sum(loss or 0.0 for loss in losses), len(losses), max_loss))
-    return min(1.0, 1.0 / fortune(surpluses(labels, threshold, max_loss), worst_surplus(labels, threshold, max_loss)))
+    return min(1.0, 1.0 / fortune(*surpluses(labels, threshold, max_loss)))
 
 
 def all_certain(labels: Sequence[Label], threshold: float) -> bool:
@@ -117,24 +120,28 @@ def all_certain(labels: Sequence[Label], threshold: float) -> bool:
     return all(label.probability >= 1.0 for label in labels if label.confidence >= threshold)
 
 
-def surpluses(labels: Sequence[Label], threshold: float, max_loss: float) -> NDArray[np.float64]:
-    """Per group: weighted losses less what the bound allows; their mean is above 0 under the hypothesis."""
+def surpluses(
+    labels: Sequence[Label], threshold: float, max_loss: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per group, weighted losses less what the bound allows (their mean is above 0 under the hypothesis), and the most.
+
+    The most that any group may come to is the same for all where groups are drawn; a question that stands alone has
+    its own, by the probability in force when it was asked.
+    """
     sums: dict[str, float] = defaultdict(float)
-    for at, label in enumerate(labels):
-        loss = 0.0 if label.confidence < threshold or label.loss is None else label.loss / label.probability
-        sums[label.group or f"\0{at}"] += loss - max_loss
-    return np.array(list(sums.values()))
-
-
-def worst_surplus(labels: Sequence[Label], threshold: float, max_loss: float) -> float:
-    """The largest surplus that a group can have."""
     most: dict[str, float] = defaultdict(float)
     for at, label in enumerate(labels):
-        most[label.group or f"\0{at}"] += (1 / label.probability if label.confidence >= threshold else 1.0) - max_loss
-    return max(most.values())
+        loss = 0.0 if label.confidence < threshold or label.loss is None else label.loss / label.probability
+        name = label.group or f"\0{at}"
+        sums[name] += loss - max_loss
+        most[name] += 1 / min(label.probability, label.in_force) - max_loss
+    worst = np.array(list(most.values()))
+    if any(label.group for label in labels):
+        worst = np.full_like(worst, worst.max())
+    return np.array(list(sums.values())), worst
 
 
-def fortune(surplus: NDArray[np.float64], worst: float) -> float:
+def fortune(surplus: NDArray[np.float64], worst: NDArray[np.float64]) -> float:
     """What betting against a positive mean brings, from a stake of 1: the mean over the mixture's bets."""
-    logs = np.log1p(-np.outer(np.array(STAKES) / worst, surplus)).sum(axis=1)
+    logs = np.log1p(-np.outer(np.array(STAKES), surplus / worst)).sum(axis=1)
     return float(np.exp(np.clip(logs, -700, 700)).mean())

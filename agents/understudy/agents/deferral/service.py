@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from understudy.agents.deferral.derive import Derivation, derive, load, save, stale
 from understudy.agents.deferral.judge import DeferralJudge
@@ -24,6 +24,7 @@ class Deferral:
         settings: what to promise.
         small_model: name and content hash of the model whose drafts are judged.
         permitted: whether a collection's questions may go to an expert.
+        experts: names of the configured ones.
         nearest: distance to the questions that were answered by an expert.
     """
 
@@ -33,20 +34,22 @@ class Deferral:
         settings: DeferralSettings,
         small_model: str,
         permitted: Callable[[str], bool],
+        experts: Sequence[str],
         nearest: Nearest,
     ) -> None:
         self._path = workspace.deferral
         self._settings = settings
         self._small_model = small_model
         self._permitted = permitted
+        self._experts = tuple(experts)
         self._nearest = nearest
         self._lock = threading.Lock()
         self.listeners: list[Callable[[Outcome], None]] = []
         """Called with what became of every question, such as by a benchmark."""
-        self.store = OutcomeStore(workspace.outcomes, permitted)
+        self.store = OutcomeStore(workspace.outcomes, permitted, experts)
         held = load(self._path)
         labels = self.store.labels(small_model)
-        usable = held is not None and not stale(held, settings, small_model, labels)
+        usable = held is not None and not stale(held, settings, small_model, experts, labels)
         self.derivation: Derivation = held if held is not None and usable else self.derive()
 
     def close(self) -> None:
@@ -65,13 +68,14 @@ class Deferral:
         if outcome.expert is None:
             return
         self._nearest.add(outcome.question, outcome.scope)
-        if stale(self.derivation, self._settings, self._small_model, self.store.labels(self._small_model)):
+        labels = self.store.labels(self._small_model)
+        if stale(self.derivation, self._settings, self._small_model, self._experts, labels):
             self.derive()
 
     def derive(self) -> Derivation:
         """Fit, test, and put the result in force."""
         with self._lock:
-            self.derivation = derive(self.rows(), self._settings, self._small_model)
+            self.derivation = derive(self.rows(), self._settings, self._small_model, self._experts)
             save(self.derivation, self._path)
         return self.derivation
 

@@ -36,7 +36,7 @@ def tried(
     for drawn in group_draws(groups, DRAWS, seed):
         copies = np.cumsum(np.concatenate([[0], (np.diff(drawn) <= 0).astype(int)]))
         labels = [
-            Label(float(confidence[at]), float(loss[at]), 1.0, f"{groups[at]}#{copy}")
+            Label(float(confidence[at]), float(loss[at]), group=f"{groups[at]}#{copy}")
             for at, copy in zip(drawn, copies, strict=True)
         ]
         threshold = promise(labels, GRID, max_loss=max_loss, confidence=level).threshold
