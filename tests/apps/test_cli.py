@@ -55,6 +55,12 @@ def test_status(ready: Path) -> None:
     assert found["collections"]["default"]["documents"] == 4
 
 
+def test_calibrate_says_how_many_labels_are_missing(ready: Path) -> None:
+    found = json.loads(understudy("calibrate", "--json", cwd=ready).stdout)
+    assert (found["derivation"]["threshold"], found["derivation"]["missing"]) == (None, 114)
+    assert "114 more labels" in understudy("calibrate", cwd=ready).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
