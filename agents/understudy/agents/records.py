@@ -5,18 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from understudy.agents.deferral.outcomes import role_of
-from understudy.core.errors import WorkspaceError
 from understudy.core.protocols import CacheKey, folded
-from understudy.core.sqlite import open_sqlite
+from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Example
 
 __all__ = ["Records"]
@@ -45,30 +40,21 @@ examples = Table(
 
 
 class Records:
-    """An `AnswerCache` and an `ExampleStore`. Errors of the database become `WorkspaceError` here."""
+    """An `AnswerCache` and an `ExampleStore`. Errors of the database become `WorkspaceError`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._engine = open_sqlite(path)
-        with self._guard():
+        with workspace_errors(self._path):
             metadata.create_all(self._engine)
 
     def close(self) -> None:
         """Close the database."""
         self._engine.dispose()
 
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, ValueError) as error:
-            raise WorkspaceError(
-                f"{self._path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
-            ) from error
-
     def recall(self, key: CacheKey) -> Answer | None:
         """The answer stored under exactly this key (questions compared up to case and white space)."""
-        with self._guard(), self._engine.connect() as db:
+        with workspace_errors(self._path), self._engine.connect() as db:
             found = db.execute(select(cache.c.answer).where(cache.c.key == digest(key))).scalar()
             return None if found is None else Answer.model_validate_json(found)
 
@@ -82,7 +68,7 @@ class Records:
             "answer": answer.model_dump_json(),
             "created": now(),
         }
-        with self._guard(), self._engine.begin() as db:
+        with workspace_errors(self._path), self._engine.begin() as db:
             db.execute(delete(cache).where(cache.c.key == values["key"]))
             db.execute(insert(cache).values(values))
 
@@ -96,25 +82,25 @@ class Records:
             "body": example.model_dump_json(),
             "created": now(),
         }
-        with self._guard(), self._engine.begin() as db:
+        with workspace_errors(self._path), self._engine.begin() as db:
             db.execute(insert(examples).values(values))
         return values["id"]
 
     def examples(self) -> list[Example]:
         """All examples, oldest first."""
-        with self._guard(), self._engine.connect() as db:
+        with workspace_errors(self._path), self._engine.connect() as db:
             bodies = db.scalars(select(examples.c.body).order_by(examples.c.created)).all()
             return [Example.model_validate_json(body) for body in bodies]
 
     def questions(self, collection: str) -> list[str]:
         """The questions of a collection that an expert has answered, oldest first."""
         query = select(examples.c.body).where(examples.c.collection == collection).order_by(examples.c.created)
-        with self._guard(), self._engine.connect() as db:
+        with workspace_errors(self._path), self._engine.connect() as db:
             return [str(json.loads(body)["question"]) for body in db.scalars(query).all()]
 
     def counts(self) -> dict[str, int]:
         """How many answers and examples are kept."""
-        with self._guard(), self._engine.connect() as db:
+        with workspace_errors(self._path), self._engine.connect() as db:
             return {
                 "cached_answers": db.execute(select(func.count()).select_from(cache)).scalar() or 0,
                 "examples": db.execute(select(func.count()).select_from(examples)).scalar() or 0,
@@ -125,8 +111,3 @@ def digest(key: CacheKey) -> str:
     """The hash of everything that must be equal for a hit."""
     parts = [folded(key.question), key.scope.model_dump_json(), key.principal, key.versions]
     return hashlib.sha256(json.dumps([*parts, *map(folded, key.history)]).encode()).hexdigest()
-
-
-def now() -> str:
-    """UTC, to the microsecond, sortable."""
-    return datetime.now(UTC).isoformat()

@@ -123,7 +123,7 @@ class FakeJudge:
         confidence = 0.0 if draft.problems else usual if self.confidence is None else self.confidence
         accept = self.accept and not draft.problems
         probability = self.audit_probability if accept else 1.0
-        return Judgement(accept, confidence, "scripted", dict(signals), probability, probability, accept and self.audit)
+        return Judgement(accept, confidence, "scripted", dict(signals), probability, accept and self.audit)
 
 
 @dataclass

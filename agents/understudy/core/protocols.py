@@ -116,8 +116,6 @@ class Judgement:
     """All that the decision was made by."""
     probability: float = 1.0
     """With which the draft was to be compared with an expert's answer: 1 where it is deferred."""
-    in_force: float = 1.0
-    """The same for any accepted draft at this time."""
     audit: bool = False
     """Whether an accepted draft was drawn to be compared."""
 

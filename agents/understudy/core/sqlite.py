@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
-__all__ = ["open_sqlite"]
+from understudy.core.errors import WorkspaceError
+
+__all__ = ["now", "open_sqlite", "workspace_errors"]
 
 
 def open_sqlite(path: Path) -> Engine:
@@ -17,6 +23,22 @@ def open_sqlite(path: Path) -> Engine:
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
     event.listen(engine, "connect", set_pragmas)
     return engine
+
+
+@contextmanager
+def workspace_errors(path: Path) -> Iterator[None]:
+    """Errors of a database, and of what was read from it, as `WorkspaceError`."""
+    try:
+        yield
+    except (SQLAlchemyError, ValueError) as error:
+        raise WorkspaceError(
+            f"{path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
+        ) from error
+
+
+def now() -> str:
+    """UTC, to the microsecond, sortable."""
+    return datetime.now(UTC).isoformat()
 
 
 def locked(error: BaseException) -> bool:

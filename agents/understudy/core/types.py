@@ -304,7 +304,5 @@ class Outcome(Data):
     """`None` where nobody else was asked, or nobody answered."""
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
     """With which an expert was to be asked, whatever came of it; 1 for a draft that was deferred."""
-    in_force: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """The same for any accepted draft at that time."""
     drawn: bool = True
     """Whether an expert was to be asked."""

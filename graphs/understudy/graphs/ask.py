@@ -194,7 +194,6 @@ async def judge(state: AskState, runtime: Run) -> AskState:
         "reason": f"not verified: {'; '.join(draft.problems)}" if draft.problems else judgement.reason,
         "signals": dict(judgement.signals),
         "probability": judgement.probability,
-        "in_force": judgement.in_force,
         "audit": judgement.audit,
     }
 
@@ -313,6 +312,5 @@ def outcome_of(state: AskState, small_model: str) -> Outcome:
         small_model=small_model,
         expert=ExpertAnswer.model_validate(state["expert"]) if state["expert"] else None,
         probability=state["probability"],
-        in_force=state["in_force"],
         drawn=state["outcome"] != "accept" or state["audit"],
     )

@@ -47,7 +47,6 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) 
         "signals": {},
         "failures": 0,
         "probability": 1.0,
-        "in_force": 1.0,
         "audit": False,
     }
 

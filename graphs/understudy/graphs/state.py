@@ -65,7 +65,6 @@ class AskState(TypedDict, total=False):
     signals: dict[str, float]
     failures: int
     probability: float
-    in_force: float
     audit: bool
 
 

@@ -65,15 +65,15 @@ def test_an_expert_that_finds_nothing_agrees_with_no_draft() -> None:
 
 def test_what_is_kept_of_a_question(tmp_path: Path) -> None:
     store = OutcomeStore(tmp_path / "o.sqlite", lambda collection: collection == "default", ["gpt"])
-    store.note(outcome(1))
-    store.note(outcome(2, expert="1962"))
-    store.note(outcome(3, said=None))
-    store.note(outcome(4, expert=None, drawn=False, probability=0.25))
-    store.note(outcome(5, expert=None))  # deferred, and no expert answered
-    store.note(outcome(8, expert=None, drawn=True, probability=0.5))  # accepted and drawn, and none answered
-    store.note(outcome(1, expert="1999"))  # asked again: no second label
-    store.note(outcome(6, scope=Scope(collection="secret")))
-    store.note(outcome(7, small_model="another"))
+    store.note(outcome(1), 1.0)
+    store.note(outcome(2, expert="1962"), 1.0)
+    store.note(outcome(3, said=None), 1.0)
+    store.note(outcome(4, expert=None, drawn=False, probability=0.25), 1.0)
+    store.note(outcome(5, expert=None), 1.0)  # deferred, and no expert answered
+    store.note(outcome(8, expert=None, drawn=True, probability=0.5), 1.0)  # accepted and drawn, and none answered
+    store.note(outcome(1, expert="1999"), 1.0)  # asked again: no second label
+    store.note(outcome(6, scope=Scope(collection="secret")), 1.0)
+    store.note(outcome(7, small_model="another"), 1.0)
     rows = store.rows("m")
     assert [(r.drafted, r.quality, r.probability) for r in rows] == [
         (True, 1.0, 1.0), (True, 0.0, 1.0), (False, None, 1.0), (True, None, 0.25), (True, 0.0, 0.5),

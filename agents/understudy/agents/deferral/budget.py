@@ -9,18 +9,17 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, String, Table, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
-from understudy.core.errors import BudgetError, WorkspaceError
+from understudy.core.errors import BudgetError
 from understudy.core.protocols import Account
 from understudy.core.settings import BudgetSettings
-from understudy.core.sqlite import open_sqlite
+from understudy.core.sqlite import open_sqlite, workspace_errors
 from understudy.core.types import Spend
 
 __all__ = ["Ledger"]
@@ -71,8 +70,8 @@ class Ledger:
         self._now = now
         self._limits = limits_of(settings)
         self._engine = open_sqlite(path)
-        with self._writing():
-            pass
+        with self._writing() as db:
+            metadata.create_all(db)
 
     def close(self) -> None:
         """Close the database."""
@@ -119,20 +118,13 @@ class Ledger:
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         """A transaction that no other one runs beside: what it reads still holds when it writes."""
-        try:
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
-                db.exec_driver_sql("BEGIN IMMEDIATE")
-                try:
-                    metadata.create_all(db)
-                    yield db
-                except BaseException:
-                    db.exec_driver_sql("ROLLBACK")
-                    raise
-                db.exec_driver_sql("COMMIT")
-        except SQLAlchemyError as error:
-            raise WorkspaceError(
-                f"{self._path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
-            ) from error
+        with workspace_errors(self._path), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            db.exec_driver_sql("BEGIN IMMEDIATE")
+            with ExitStack() as undo:
+                undo.callback(db.exec_driver_sql, "ROLLBACK")
+                yield db
+                undo.pop_all()
+            db.exec_driver_sql("COMMIT")
 
 
 def limits_of(settings: BudgetSettings) -> list[Limit]:

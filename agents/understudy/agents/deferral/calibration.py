@@ -72,11 +72,11 @@ def fit(
         groups: what answers cluster by; a group is in one fold.
         seed: of the folds.
     """
+    if min(sum(good), len(good) - sum(good)) < LEAST_OF_A_CLASS:
+        return None
     from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
-    if min(sum(good), len(good) - sum(good)) < LEAST_OF_A_CLASS:
-        return None
     names = tuple(sorted({name for row in rows for name in row}))
     matrix = filled(rows, names)
     means, scales = matrix.mean(axis=0), matrix.std(axis=0)

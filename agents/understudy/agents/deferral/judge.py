@@ -65,13 +65,18 @@ class DeferralJudge:
         if threshold is None:
             why = f"; {self.missing()}" if self._labelled(scope.collection) else ""
             return Judgement(False, confidence, f"confidence {confidence:.2f}{why}", found)
-        labelled = self._labelled(scope.collection)
-        rate = audit_probability(self._settings, self._derivation.labels) if labelled else 0.0
         if not confidence >= threshold:  # what is no number is not enough
-            return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found, in_force=rate)
+            return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found)
+        rate = self.in_force(scope.collection)
         audit = self._draw() < rate
         reason = f"confidence {confidence:.2f} is enough" + ("; drawn to be compared with an expert" if audit else "")
-        return Judgement(True, confidence, reason, found, rate, rate, audit)
+        return Judgement(True, confidence, reason, found, rate, audit)
+
+    def in_force(self, collection: str) -> float:
+        """With which a draft that is accepted now is compared; while nothing is accepted, every draft is."""
+        if self.threshold is None:
+            return 1.0
+        return audit_probability(self._settings, self._derivation.labels) if self._labelled(collection) else 0.0
 
     @property
     def threshold(self) -> float | None:

@@ -8,17 +8,14 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Table, Text, func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from understudy.agents.deferral.agreement import NAME, agreement
 from understudy.agents.deferral.pool import Record
-from understudy.core.errors import WorkspaceError
 from understudy.core.protocols import folded
-from understudy.core.sqlite import open_sqlite
+from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Outcome, Scope
 
 __all__ = ["OutcomeStore", "Row", "role_of"]
@@ -85,7 +82,7 @@ def family_of(question: str, scope: Scope) -> str:
 
 
 class OutcomeStore:
-    """An `Outcomes` on SQLite.
+    """Outcomes on SQLite.
 
     Args:
         path: of the database.
@@ -105,8 +102,8 @@ class OutcomeStore:
         """Close the database."""
         self._engine.dispose()
 
-    def note(self, outcome: Outcome) -> None:
-        """Keep what a question teaches.
+    def note(self, outcome: Outcome, in_force: float) -> None:
+        """Keep what a question teaches; `in_force` is the probability to be compared of any draft accepted then.
 
         A deferred question that no expert answered is left out. An accepted draft that was drawn and could not be
         compared counts as lost: leaving it out while those that weren't drawn stay would make the loss look smaller.
@@ -130,7 +127,7 @@ class OutcomeStore:
                     signals=json.dumps(outcome.signals if draft is not None else {}),
                     drafted=draft is not None,
                     probability=outcome.probability,
-                    in_force=outcome.in_force,
+                    in_force=in_force,
                     quality=quality,
                     measure=NAME,
                     expert=None if expert is None else expert.expert,
@@ -176,15 +173,5 @@ class OutcomeStore:
 
     @contextmanager
     def _begun(self) -> Iterator[Connection]:
-        try:
-            with self._engine.begin() as db:
-                yield db
-        except (SQLAlchemyError, ValueError) as error:
-            raise WorkspaceError(
-                f"{self._path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
-            ) from error
-
-
-def now() -> str:
-    """UTC, to the microsecond, sortable."""
-    return datetime.now(UTC).isoformat()
+        with workspace_errors(self._path), self._engine.begin() as db:
+            yield db

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
 
 __all__ = ["Label", "Promise", "labels_needed", "p_value", "promise"]
 
@@ -111,7 +110,9 @@ def p_value(labels: Sequence[Label], threshold: float, max_loss: float) -> float
     grouped = any(label.group for label in labels)
     losses = [0.0 if label.confidence < threshold else label.loss for label in labels]
     if not grouped and all(loss in (0.0, 1.0) for loss in losses) and all_certain(labels, threshold):
-        return float(binom.cdf(sum(loss or 0.0 for loss in losses), len(losses), max_loss))
+        from scipy.special import bdtr
+
+        return float(bdtr(sum(loss or 0.0 for loss in losses), len(losses), max_loss))
     return min(1.0, 1.0 / fortune(*surpluses(labels, threshold, max_loss)))
 
 

@@ -88,7 +88,7 @@ def measured(confidence: Floats, right: Floats, weight: Floats, derivation: Deri
     )
 
 
-def estimate(figure: Callable[[Indices], float], everything: NDArray[np.int64], drawn: NDArray[np.int64]) -> Estimate:
+def estimate(figure: Figure, everything: Indices, drawn: Indices) -> Estimate:
     """A figure of all, with its interval over resamples."""
     low, high = np.nanquantile([figure(at) for at in drawn], [0.025, 0.975])
     return Estimate(

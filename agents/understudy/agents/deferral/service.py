@@ -64,7 +64,7 @@ class Deferral:
         """Keep what a question teaches, and derive the threshold anew if many labels have come."""
         for listener in self.listeners:
             listener(outcome)
-        self.store.note(outcome)
+        self.store.note(outcome, self.judge().in_force(outcome.scope.collection))
         if outcome.expert is None:
             return
         self._nearest.add(outcome.question, outcome.scope)

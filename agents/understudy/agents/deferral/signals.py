@@ -26,8 +26,7 @@ def signals_of(question: str, draft: Draft, evidence: Evidence, taken: Mapping[s
         question: as it was asked.
         draft: with its log-probabilities and citations.
         evidence: that it was drawn from.
-        taken: those of the steps: `choice_entropy` (nats), `removed_mass` (a share), `steps`, `tool_errors` (counts),
-            and the log-probabilities of its quotes where it has some.
+        taken: those of the steps: `choice_entropy` (nats), `removed_mass` (a share), `steps`, `tool_errors` (counts).
     """
     found = {
         **taken,
