@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from understudy.agents.deferral.calibration import Calibrator
 from understudy.agents.deferral.derive import Derivation
 from understudy.agents.deferral.judge import DeferralJudge, audit_probability
 from understudy.agents.deferral.signals import Nearest
@@ -54,6 +55,14 @@ def test_what_is_not_verified_is_never_accepted() -> None:
     found = judged(draft(0.0, problems=("3,000 stands nowhere",)), min_confidence=0.0)
     assert (found.accept, found.confidence) == (False, 0.0)
     assert "3,000 stands nowhere" in found.reason
+
+
+def test_a_confidence_that_is_no_number_is_not_enough() -> None:
+    broken = Calibrator(
+        signals=("support",), means=(0.0,), scales=(1.0,), weights=(math.nan,), intercept=0.0,
+        logits=(0.0, 1.0), probabilities=(0.2, 0.9),
+    )  # fmt: skip
+    assert not judged(draft(0.0), DERIVED.model_copy(update={"calibrator": broken})).accept
 
 
 def test_without_a_threshold_all_is_deferred_and_the_missing_labels_are_counted() -> None:

@@ -179,3 +179,16 @@ def test_distance_to_what_an_expert_answered() -> None:
     assert nobody.distance("asked", Scope()) is None
     nobody.add("near", Scope())
     assert nobody.distance("asked", Scope()) == pytest.approx(0.0)
+
+
+def test_the_sampling_in_force_is_kept_with_every_question_whatever_became_of_it(tmp_path: Path) -> None:
+    deferral = Deferral(Workspace.open(tmp_path), LOOSE, "m", lambda collection: True, ["gpt"], NOBODY)
+    for number in range(120):
+        deferral.note(outcome(number))
+    assert {row.in_force for row in deferral.rows()[:20]} == {1.0}, "nothing was accepted yet"
+    rate = deferral.judge().in_force("default")
+    assert 0.02 < rate < 1.0
+    deferral.note(outcome(500, expert=None, drawn=False, probability=rate))
+    deferral.note(outcome(501, said=None))
+    assert [row.in_force for row in deferral.rows()[-2:]] == [rate, rate]
+    deferral.close()
