@@ -53,6 +53,9 @@ def test_ask_for_people(ready: Path) -> None:
 def test_status(ready: Path) -> None:
     found = json.loads(understudy("status", "--json", cwd=ready).stdout)
     assert found["collections"]["default"]["documents"] == 4
+    shown = understudy("status", cwd=ready).stdout
+    assert "starter@" in shown
+    assert "nothing is promised: no expert is configured" in shown
 
 
 def test_calibrate_says_how_many_labels_are_missing(ready: Path) -> None:

@@ -261,7 +261,8 @@ async def test_who_compares_is_not_shown_what_is_compared() -> None:
 
     await run(deps(SEARCH, POINT, judge=FakeJudge(audit=True), experts=[FakeExpert()], brief=brief))
     await run(deps(SEARCH, POINT, judge=FakeJudge(accept=False), experts=[FakeExpert()], brief=brief))
-    assert [draft is None for draft in shown] == [True, False]
+    await run(deps(SEARCH, POINT, judge=FakeJudge(accept=False, blind=True), experts=[FakeExpert()], brief=brief))
+    assert [draft is None for draft in shown] == [True, False, True]
 
 
 async def test_books_that_cant_be_written_lose_no_answer() -> None:

@@ -230,10 +230,13 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """Model, collections, experts and what has been learned, as plain data."""
+        answers: dict[str, list[dict[str, object]]] = {}
+        for (expert, domain), held in self.deferral.store.records().items():
+            answers.setdefault(expert, []).append({"domain": domain, "asked": held.asked, "usable": held.usable})
         return {
             "workspace": str(self.workspace.root),
             "small_model": {"name": self.model.name, "profile": self.model.profile.name},
-            "experts": self.experts.listing(),
+            "experts": [{**e, "answers": answers.get(str(e["name"]), [])} for e in self.experts.listing()],
             "deferral": self.promise(),
             "spent_this_month": self.ledger.spent().model_dump(),
             "collections": self.store.listing(),

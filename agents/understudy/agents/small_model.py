@@ -30,6 +30,9 @@ __all__ = ["SmallModel", "starter_path"]
 CONTENT = re.compile(
     r'"(?:quote|text|query|row|column|label|by|expression)":"((?:[^"\\]|\\.)*)"|"kind":"(answer)","findings":\[([\d,]*)\]'
 )
+"""What a step says (quotes, text, queries), without braces and keys. Of an answer that only points, the choice to
+answer counts as well: most of its doubt lies there."""
+QUOTED = re.compile(r'"quote":"((?:[^"\\]|\\.)*)"')
 REMEMBERED_STEPS = 512
 
 
@@ -108,8 +111,9 @@ class SmallModel:
             )
             text = b"".join(self.engine.piece(t.id) for t in generated.tokens).decode("utf-8")
             self.remember(text, [t.id for t in generated.tokens])
-            content = self.content_tokens(text, generated.tokens)
-        return taken(parse_step(text, spaced=not self.profile.writes), text, generated, content)
+            content = self.tokens_of(CONTENT, text, generated.tokens)
+            quoted = self.tokens_of(QUOTED, text, generated.tokens)
+        return taken(parse_step(text, spaced=not self.profile.writes), text, generated, content, quoted)
 
     def render(self, transcript: Sequence[Message]) -> list[int]:
         """Token ids of a transcript up to the next step: control tokens only from the template's pieces."""
@@ -144,15 +148,11 @@ class SmallModel:
         while len(self._steps) > REMEMBERED_STEPS:
             self._steps.popitem(last=False)
 
-    def content_tokens(self, text: str, tokens: Sequence[Token]) -> list[Token]:
-        """The tokens of what a step says (quotes, text, queries), without braces and keys.
-
-        Of an answer that only points, the choice to answer counts as well: most of its doubt lies there.
-        """
-        raw = text.encode()
+    def tokens_of(self, wanted: re.Pattern[str], text: str, tokens: Sequence[Token]) -> list[Token]:
+        """The tokens of some parts of a step: those in the groups of a pattern."""
         spans = []
-        for match in CONTENT.finditer(text):
-            for start, end in (match.span(n) for n in (1, 2, 3) if match.group(n) is not None):
+        for match in wanted.finditer(text):
+            for start, end in (match.span(n) for n in range(1, wanted.groups + 1) if match.group(n) is not None):
                 spans.append((len(text[:start].encode()), len(text[:end].encode())))
         kept, at = [], 0
         for token in tokens:
@@ -160,9 +160,9 @@ class SmallModel:
             if any(at < stop and end > start for start, stop in spans):
                 kept.append(token)
             at = end
-        if at != len(raw):
+        if at != len(text.encode()):
             raise InternalError("the tokens of a step don't add up to its text")
-        return kept or [t for t in tokens if not t.forced]
+        return kept
 
 
 class Utf8Stream:
@@ -205,17 +205,25 @@ def parse_step(text: str, *, spaced: bool = False) -> Step:
             return ToolStep(kind=kind, arguments=arguments)
 
 
-def taken(step: Step, text: str, generated: Generated, content: Sequence[Token]) -> Taken:
+def taken(step: Step, text: str, generated: Generated, content: Sequence[Token], quoted: Sequence[Token]) -> Taken:
     """A step with its signals."""
-    logprobs = [t.logprob for t in content] or [0.0]
+    said = content or [t for t in generated.tokens if not t.forced]
+    mean, least = logprobs_of(said) or (0.0, 0.0)
     removed = generated.removed
     return Taken(
         step=step,
         text=text,
         tokens=generated.counts,
         seconds=generated.seconds,
-        mean_logprob=math.fsum(logprobs) / len(logprobs),
-        min_logprob=min(logprobs),
+        mean_logprob=mean,
+        min_logprob=least,
+        quote_logprobs=logprobs_of(quoted),
         removed_mass=math.fsum(removed) / len(removed) if removed else 0.0,
         choice_entropy=generated.entropy,
     )
+
+
+def logprobs_of(tokens: Sequence[Token]) -> tuple[float, float] | None:
+    """Mean and least log-probability."""
+    found = [t.logprob for t in tokens]
+    return (math.fsum(found) / len(found), min(found)) if found else None

@@ -114,6 +114,7 @@ class FakeJudge:
     confidence: float | None = None
     audit: bool = False
     audit_probability: float = 0.25
+    blind: bool = False
 
     def judge(
         self, question: str, scope: Scope, draft: Draft, evidence: Evidence, signals: Mapping[str, float]
@@ -123,7 +124,8 @@ class FakeJudge:
         confidence = 0.0 if draft.problems else usual if self.confidence is None else self.confidence
         accept = self.accept and not draft.problems
         probability = self.audit_probability if accept else 1.0
-        return Judgement(accept, confidence, "scripted", dict(signals), probability, accept and self.audit)
+        audit = accept and self.audit
+        return Judgement(accept, confidence, "scripted", dict(signals), probability, audit, audit or self.blind)
 
 
 @dataclass

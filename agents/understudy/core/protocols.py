@@ -118,6 +118,8 @@ class Judgement:
     """With which the draft was to be compared with an expert's answer: 1 where it is deferred."""
     audit: bool = False
     """Whether an accepted draft was drawn to be compared."""
+    blind: bool = False
+    """Whether an expert is not to see the draft, because its answer tests it."""
 
 
 class Judge(Protocol):

@@ -80,3 +80,5 @@ class Taken:
     removed_mass: float
     choice_entropy: float
     """Entropy in nats of the choice of the step's kind, after the mask."""
+    quote_logprobs: tuple[float, float] | None = None
+    """Mean and least of the tokens of an answer's quotes alone; `None` for a step that quotes nothing."""

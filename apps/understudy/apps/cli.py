@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +32,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON docum
 Collection = Annotated[str, typer.Option(help="Whose documents.")]
 
 
+def print_version(wanted: bool) -> None:
+    """The installed version, and nothing else."""
+    if wanted:
+        out.print(f"understudy {importlib.metadata.version('understudy')}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -38,6 +46,9 @@ def options(
         Path, typer.Option(envvar="UNDERSTUDY_WORKSPACE", help="The folder that holds everything.")
     ] = Path(".understudy"),
     principal: Annotated[str, typer.Option(help="Who asks.")] = "owner",
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Take the options that every command shares."""
     context.obj = {"workspace": workspace, "principal": principal}
@@ -134,14 +145,15 @@ async def show_steps(agent: Agent, question: str, collection: str, document: str
 
 @app.command()
 def status(context: typer.Context, as_json: Json = False) -> None:
-    """Show the workspace: model, collections, experts, what was learned."""
+    """Show the workspace: model, collections, experts and their answers, the promise, what was learned and spent."""
+    from understudy.apps.present import show_status
+
     with opened(context) as agent:
         found = agent.status()
     if as_json:
         print_json(found)
-        return
-    for name, value in found.items():
-        out.print(f"[bold]{name.replace('_', ' ')}[/]: {value}", highlight=False)
+    else:
+        show_status(out, found)
 
 
 @app.command()

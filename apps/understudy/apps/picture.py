@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from understudy.agents.deferral.reliability import Calibration
 from understudy.core.errors import MissingExtraError, UserError
 
-__all__ = ["draw_reliability"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_reliability", "draw_strategies", "require_matplotlib"]
+
+STRATEGIES = {
+    "oracle": ("oracle", "0.75", ":"),
+    "ours": ("calibrated confidence", "tab:blue", "-"),
+    "plain_threshold": ("log-probability alone", "tab:orange", "--"),
+    "random_mix": ("random mix", "0.6", "-"),
+}
+"""Label, colour and line of each."""
+
+
+def require_matplotlib() -> None:
+    """Raises `MissingExtraError` where it isn't installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "bench")
 
 
 def draw_reliability(found: Calibration, path: Path) -> None:
@@ -17,18 +37,51 @@ def draw_reliability(found: Calibration, path: Path) -> None:
         MissingExtraError: matplotlib isn't installed.
         UserError: there is nothing to draw, or the file can't be written.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "bench") from error
+    figure = blank(4.5, 4.5)
     if not found.bins:
         raise UserError("there is nothing to draw: no draft of the calibrate role has a label yet")
-    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="perfect")
     axes.plot([b.confidence for b in found.bins], [b.right for b in found.bins], marker="o", label="measured")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share as good as the expert's answer")
     axes.legend(frameon=False)
+    save(figure, path)
+
+
+def draw_strategies(rows: Sequence[Mapping[str, object]], path: Path) -> None:
+    """Quality by the share of questions that go to an expert, a panel for every domain.
+
+    Args:
+        rows: `domain`, `consulted`, and the quality of every strategy.
+        path: of the picture.
+
+    Raises:
+        MissingExtraError: matplotlib isn't installed.
+        UserError: the file can't be written.
+    """
+    names = list(dict.fromkeys(str(row["domain"]) for row in rows))
+    figure = blank(3 * len(names), 3.2)
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        here = [row for row in rows if row["domain"] == name]
+        for strategy, (label, colour, line) in STRATEGIES.items():
+            axes.plot([r["consulted"] for r in here], [r[strategy] for r in here], line, color=colour, label=label)
+        axes.set(title=name, xlim=(0, 1), ylim=(0, 1.02), xlabel="share of questions to the expert")
+    panels[0].set_ylabel("share answered right")
+    panels[0].legend(frameon=False, fontsize="small", loc="lower right")
+    save(figure, path)
+
+
+def blank(width: float, height: float) -> Figure:
+    """An empty figure, sizes in inches."""
+    require_matplotlib()
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write it in the form of its file's ending."""
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from understudy.agents.deferral.derive import Derivation
 from understudy.agents.deferral.reliability import Calibration, Estimate
 from understudy.core.types import Answer, Citation
 from understudy.retrieval.ingest import IngestReport
 
-__all__ = ["answer_panel", "show_calibration", "show_ingest"]
+__all__ = ["answer_panel", "show_calibration", "show_ingest", "show_status"]
 
 COLOURS = {"local": "green", "cache": "cyan", "expert": "magenta", "declined": "yellow"}
 
@@ -54,9 +58,47 @@ def show_ingest(console: Console, report: IngestReport) -> None:
         console.print(f"[red]left out[/] {escape(path)}: {escape(reason)}")
 
 
-def show_calibration(console: Console, found: Calibration) -> None:
-    """The threshold with its grounds, and the reliability diagram as a table."""
-    held = found.derivation
+def show_status(console: Console, found: Mapping[str, Any]) -> None:
+    """What `Agent.status` gives."""
+    model, spent, promise = found["small_model"], found["spent_this_month"], found["deferral"]
+    console.print(f"[bold]workspace[/]    {escape(found['workspace'])}", highlight=False)
+    console.print(f"[bold]small model[/]  {escape(model['name'])}, {model['profile']}", highlight=False)
+    console.print(
+        f"[bold]learned[/]      {found['cached_answers']} answers of experts remembered, {found['examples']} examples"
+    )
+    console.print(
+        f"[bold]this month[/]   ${spent['usd']:.4f} in {spent['calls']} calls, {spent['tokens']} tokens",
+        highlight=False,
+    )
+    collections = Table("collection", "sensitivity", "documents")
+    for name, held in found["collections"].items():
+        collections.add_row(escape(name), held["sensitivity"], str(held["documents"]))
+    console.print(collections if found["collections"] else "no documents yet; understudy ingest brings some in")
+    if found["experts"]:
+        console.print(experts_table(found["experts"]))
+    if "why" in promise:
+        fixed = promise["threshold"]
+        console.print(f"nothing is promised: {promise['why']}" + ("" if fixed is None else f" ({fixed:g})"))
+    else:
+        show_promise(console, Derivation.model_validate(promise))
+
+
+def experts_table(experts: Sequence[Mapping[str, Any]]) -> Table:
+    """Every expert with what it costs and how often its answers could be used."""
+    table = Table("expert", "reach", "$ per million tokens in, out", "skills", "usable of its answers", "")
+    for expert in experts:
+        answers = [f"{a['usable']} of {a['asked']} ({escape(a['domain'])})" for a in expert["answers"]]
+        state = ["recorded"] * expert["recorded"] + ["left alone for a minute: it was down"] * expert["resting"]
+        price = ", ".join(f"{usd:g}" for usd in expert["usd_per_mtok"])
+        skills = escape(", ".join(expert["skills"]) or "any")
+        table.add_row(
+            escape(expert["name"]), expert["reach"], price, skills, "\n".join(answers) or "none yet", "; ".join(state)
+        )
+    return table
+
+
+def show_promise(console: Console, held: Derivation) -> None:
+    """The threshold with its grounds."""
     loss = f"{held.max_quality_loss:g} at most, with {held.confidence:.0%} confidence"
     if held.threshold is not None:
         console.print(f"threshold {held.threshold:.2f}: loss against always asking the expert {loss}")
@@ -68,6 +110,11 @@ def show_calibration(console: Console, found: Calibration) -> None:
     console.print(
         f"{held.labels} labels, {held.tested} questions tested on; {held.small_model}, {held.derived}", highlight=False
     )
+
+
+def show_calibration(console: Console, found: Calibration) -> None:
+    """The threshold with its grounds, and the reliability diagram as a table."""
+    show_promise(console, found.derivation)
     if not found.bins:
         return
     table = Table("confidence", "as good as the expert", "drafts")

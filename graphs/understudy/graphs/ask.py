@@ -113,6 +113,8 @@ def decided(taken: Taken, state: AskState, evidence: Evidence, final: bool) -> A
         "removed_mass": taken.removed_mass,
         "choice_entropy": taken.choice_entropy,
     }
+    if taken.quote_logprobs is not None:
+        signals |= {"quote_mean_logprob": taken.quote_logprobs[0], "quote_min_logprob": taken.quote_logprobs[1]}
     match step:
         case ToolStep() if final:
             reason = f"the small model took another {step.kind} when it had to end"
@@ -195,6 +197,7 @@ async def judge(state: AskState, runtime: Run) -> AskState:
         "signals": dict(judgement.signals),
         "probability": judgement.probability,
         "audit": judgement.audit,
+        "blind": judgement.blind,
     }
 
 
@@ -213,7 +216,7 @@ async def consult(state: AskState, runtime: Run) -> AskState:
         update["evidence"] = evidence.model_dump(mode="json")
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     history = [t["question"] for t in state["turns"]]
-    shown = None if state["audit"] else draft  # who compares must not be led by what is compared
+    shown = None if state["blind"] else draft  # who compares must not be led by what is compared
     payload = deps.brief(state["question"], scope, evidence.passages, shown, history)
     refusals = []
     try:

@@ -48,6 +48,7 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) 
         "failures": 0,
         "probability": 1.0,
         "audit": False,
+        "blind": False,
     }
 
 

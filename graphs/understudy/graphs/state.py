@@ -66,6 +66,7 @@ class AskState(TypedDict, total=False):
     failures: int
     probability: float
     audit: bool
+    blind: bool
 
 
 class Event(BaseModel):

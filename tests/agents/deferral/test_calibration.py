@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
-from understudy.agents.deferral.calibration import Calibrator, fit
+from understudy.agents.deferral.calibration import COLLECTION, Calibrator, fit
 
 
 def drafts(count: int, seed: int) -> tuple[list[dict[str, float]], list[bool], list[str]]:
@@ -40,6 +41,39 @@ def test_a_higher_signal_never_lowers_the_probability() -> None:
     assert calibrator is not None
     said = [calibrator.probability({"tells": i / 100, "noise": 50.0, "always": 1.0}) for i in range(101)]
     assert said == sorted(said)
+
+
+def test_no_ranking_is_lost_beyond_what_was_seen() -> None:
+    rows, good, _ = drafts(600, 3)
+    calibrator = fit(rows, good)
+    assert calibrator is not None
+    said = [calibrator.probability({"tells": tells, "noise": 50.0, "always": 1.0}) for tells in (-3, -1, 2, 4)]
+    assert all(low < high for low, high in itertools.pairwise(said))
+    assert 0 < said[0] < said[-1] < 1
+
+
+def test_a_collection_has_its_own_level_and_a_new_one_that_of_none() -> None:
+    rng = random.Random(9)
+    rows, good = [], []
+    for at in range(600):
+        easy = at % 2 == 0
+        rows.append({"tells": rng.random(), f"{COLLECTION}{'easy' if easy else 'hard'}": 1.0})
+        good.append(rng.random() < (0.8 if easy else 0.2))
+    calibrator = fit(rows, good)
+    assert calibrator is not None
+    hard, new, easy = [
+        calibrator.probability({"tells": 0.5, f"{COLLECTION}{name}": 1.0}) for name in ("hard", "new", "easy")
+    ]
+    assert hard < 0.3 < new < 0.7 < easy
+
+
+def test_noise_is_held_down() -> None:
+    """Thirty signals without meaning on 150 drafts: the penalty is chosen so that they hardly count."""
+    rng = random.Random(10)
+    rows = [{f"noise{i}": rng.gauss(0, 1) for i in range(30)} for _ in range(150)]
+    calibrator = fit(rows, [rng.random() < 0.5 for _ in rows])
+    assert calibrator is not None
+    assert max(map(abs, calibrator.weights)) < 0.2  # 0.5 without
 
 
 def test_too_few_of_one_kind_teach_nothing() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from understudy.agents.deferral.calibration import Calibrator
 from understudy.agents.deferral.derive import Derivation
 from understudy.agents.deferral.judge import DeferralJudge, audit_probability
+from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.signals import Nearest
 from understudy.core.protocols import Judgement
 from understudy.core.settings import DeferralSettings
@@ -49,6 +50,14 @@ def test_a_draft_is_accepted_when_model_and_reader_together_are_sure(
         assert found.confidence == pytest.approx(math.exp(mean_logprob) * support, abs=1e-3)
         assert found.signals["steps"] == 2.0
         assert found.signals["mean_logprob"] == mean_logprob
+
+
+def test_answers_that_test_the_promise_are_given_blind() -> None:
+    for question in ("When?", "Who?", "Where?", "Why?", "How many?", "Which one?", "What for?"):
+        judge = DeferralJudge(DeferralSettings(), DERIVED, lambda collection: True, NOBODY, lambda: 1.0)
+        found = judge.judge(question, Scope(), draft(-9.0), Evidence(), {})
+        assert found.blind is (role_of(question, Scope()) == "calibrate")
+    assert judged(draft(0.0), drawn=0.0).blind, "so are those of accepted drafts"
 
 
 def test_what_is_not_verified_is_never_accepted() -> None:

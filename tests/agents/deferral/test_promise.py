@@ -6,9 +6,14 @@ import random
 
 import pytest
 
-from understudy.agents.deferral.promise import Label, labels_needed, p_value, promise
+from understudy.agents.deferral.promise import Label, Sample, labels_needed, promise
+from understudy.agents.deferral.promise import p_value as p_value_of
 
 GRID = [i / 20 for i in range(20, -1, -1)]
+
+
+def p_value(labels: list[Label], threshold: float, max_loss: float) -> float:
+    return p_value_of(Sample.of(labels), threshold, max_loss)
 
 
 def perfect(count: int) -> list[Label]:
@@ -102,3 +107,42 @@ def test_the_promise_holds_over_times_of_different_sampling() -> None:
     found = [promise(mixed_times(rng, 600, 0.7), GRID, max_loss=0.05, confidence=0.9) for _ in range(200)]
     assert sum(f.threshold is not None and risk[f.threshold] > 0.05 for f in found) <= 28
     assert sum(f.accepted > 0 for f in found) > 150
+
+
+def clustered(rng: random.Random, sizes: tuple[int, int], together: float) -> list[list[tuple[float, float]]]:
+    """Documents of questions whose drafts are often right or wrong together: confidence and loss of each."""
+    documents = []
+    for _ in range(120):
+        hard, luck, base = rng.gauss(0, 0.25), rng.random(), rng.random() * 0.4
+        document = []
+        for _ in range(rng.randint(*sizes)):
+            confidence = base + 0.6 * rng.random()
+            draw = luck if rng.random() < together else rng.random()
+            document.append((confidence, float(draw > min(1.0, max(0.0, 1.1 * confidence - hard)))))
+        documents.append(document)
+    return documents
+
+
+@pytest.mark.parametrize(("sizes", "together"), [((1, 4), 0.3), ((5, 12), 0.5), ((4, 8), 0.9)])
+@pytest.mark.parametrize("max_loss", [0.02, 0.05])
+def test_answers_that_cluster_by_document_break_no_promise(
+    sizes: tuple[int, int], together: float, max_loss: float
+) -> None:
+    rng = random.Random(21)
+    population = clustered(rng, sizes, together)
+    questions = [q for document in population for q in document]
+    risk = {t: sum(loss for c, loss in questions if c >= t) / len(questions) for t in GRID}
+    broken = kept = 0
+    for _ in range(100):
+        drawn = [rng.choice(population) for _ in population]
+        labels = [Label(c, loss, group=f"d{at}") for at, document in enumerate(drawn) for c, loss in document]
+        found = promise(labels, GRID, max_loss=max_loss, confidence=0.9)
+        broken += found.threshold is not None and risk[found.threshold] > max_loss
+        kept += found.accepted > 0
+    assert broken <= 17  # 10 expected at most; 17 with probability 0.99
+    assert kept > 50, "a promise that accepts nothing is empty"
+
+
+def test_one_document_proves_nothing() -> None:
+    assert p_value([Label(0.9, 0.0, group="d")] * 500, 0.5, 0.02) > 0.9
+    assert p_value([Label(0.9, 0.0, group=f"d{i // 2}") for i in range(500)], 0.5, 0.02) < 0.1

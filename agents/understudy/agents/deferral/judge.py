@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 
+from understudy.agents.deferral.calibration import COLLECTION
 from understudy.agents.deferral.derive import Derivation, uncalibrated
+from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.signals import Nearest, signals_of
 from understudy.core.protocols import Judgement
 from understudy.core.settings import DeferralSettings
@@ -55,7 +57,8 @@ class DeferralJudge:
         """Accept or defer; a draft with problems is never accepted."""
         if draft.problems:
             return Judgement(False, 0.0, f"not verified: {draft.problems[0]}", dict(signals))
-        found = signals_of(question, draft, evidence, signals)
+        found = signals_of(question, draft, evidence, signals) | {f"{COLLECTION}{scope.collection}": 1.0}
+        blind = role_of(question, scope) == "calibrate"
         distance = self._nearest.distance(question, scope)
         if distance is not None:
             found["example_distance"] = distance
@@ -64,13 +67,13 @@ class DeferralJudge:
         threshold = self.threshold
         if threshold is None:
             why = f"; {self.missing()}" if self._labelled(scope.collection) else ""
-            return Judgement(False, confidence, f"confidence {confidence:.2f}{why}", found)
+            return Judgement(False, confidence, f"confidence {confidence:.2f}{why}", found, blind=blind)
         if not confidence >= threshold:  # what is no number is not enough
-            return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found)
+            return Judgement(False, confidence, f"confidence {confidence:.2f} is too low", found, blind=blind)
         rate = self.in_force(scope.collection)
         audit = self._draw() < rate
         reason = f"confidence {confidence:.2f} is enough" + ("; drawn to be compared with an expert" if audit else "")
-        return Judgement(True, confidence, reason, found, rate, audit)
+        return Judgement(True, confidence, reason, found, rate, audit, blind=audit)
 
     def in_force(self, collection: str) -> float:
         """With which a draft that is accepted now is compared; while nothing is accepted, every draft is."""

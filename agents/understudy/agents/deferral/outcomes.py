@@ -162,6 +162,14 @@ class OutcomeStore:
                 insert(calls).values(id=uuid.uuid4().hex, expert=expert, domain=domain, usable=usable, created=now())
             )
 
+    def records(self) -> dict[tuple[str, str], Record]:
+        """`record` of every expert and domain that was asked."""
+        query = select(calls.c.expert, calls.c.domain, func.count(), func.sum(calls.c.usable)).group_by(
+            calls.c.expert, calls.c.domain
+        )
+        with self._begun() as db:
+            return {(e, d): Record(usable=int(usable), asked=int(asked)) for e, d, asked, usable in db.execute(query)}
+
     def record(self, expert: str, domain: str) -> Record:
         """How often an expert's replies in a domain could be used."""
         query = select(func.count(), func.coalesce(func.sum(calls.c.usable), 0)).where(

@@ -38,6 +38,11 @@ class Breaker:
     opened: float = field(default=0.0)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def resting(self) -> bool:
+        """Whether it keeps the expert out now."""
+        return self.failures >= FAILURES and self.clock() - self.opened < REST_S
+
     def take(self) -> bool:
         """Whether the expert may be asked now; the one that tries it after a rest takes the turn of the others."""
         with self.lock:
@@ -83,7 +88,7 @@ class Pool:
         return len(self._experts)
 
     def listing(self) -> list[dict[str, object]]:
-        """Names and prices, for people."""
+        """Names and prices, and which are left alone now, for people."""
         return [
             {
                 "name": expert.name,
@@ -91,6 +96,7 @@ class Pool:
                 "reach": given.reach,
                 "usd_per_mtok": [given.input_usd_per_mtok, given.output_usd_per_mtok],
                 "skills": list(given.skills),
+                "resting": self._breakers[expert.name].resting,
             }
             for expert, given in self._experts
         ]

@@ -26,7 +26,8 @@ def signals_of(question: str, draft: Draft, evidence: Evidence, taken: Mapping[s
         question: as it was asked.
         draft: with its log-probabilities and citations.
         evidence: that it was drawn from.
-        taken: those of the steps: `choice_entropy` (nats), `removed_mass` (a share), `steps`, `tool_errors` (counts).
+        taken: those of the steps: `choice_entropy` (nats), `quote_mean_logprob` and `quote_min_logprob` (of models that
+            write quotes), `steps`, `tool_errors` (counts).
     """
     found = {
         **taken,

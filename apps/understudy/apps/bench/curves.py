@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["area", "areas", "curve", "group_draws", "saved_at"]
+__all__ = ["area", "areas", "curve", "group_draws", "quality_by_share", "saved_at"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -30,6 +30,21 @@ def curve(score: Floats, local: Floats, expert: Floats) -> Floats:
 def area(score: Floats, local: Floats, expert: Floats) -> float:
     """The area under the curve, consults from none to all as 0 to 1."""
     return float(np.trapezoid(curve(score, local, expert), dx=1 / len(local)))
+
+
+def quality_by_share(
+    scores: Mapping[str, Floats], local: Floats, expert: Floats, steps: int = 20
+) -> list[dict[str, float]]:
+    """What every strategy makes of a share of consults, from always local to always the expert."""
+    everything = {**scores, "oracle": local - expert}
+    curves = {name: curve(score, local, expert) for name, score in everything.items()}
+    shares = np.linspace(0, 1, len(local) + 1)
+    rows = []
+    for share in np.linspace(0, 1, steps + 1):
+        mix = (1 - share) * local.mean() + share * expert.mean()
+        row = {"consulted": round(float(share), 4), "random_mix": round(float(mix), 4)}
+        rows.append(row | {name: round(float(np.interp(share, shares, c)), 4) for name, c in curves.items()})
+    return rows
 
 
 def group_draws(groups: Sequence[str], resamples: int, seed: int) -> list[Indices]:

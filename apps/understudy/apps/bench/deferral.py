@@ -16,23 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.agents.deferral.agreement import agreement
-from understudy.agents.deferral.calibration import fit
-from understudy.agents.deferral.derive import uncalibrated
+from understudy.agents.deferral.calibration import COLLECTION, fit
+from understudy.agents.deferral.derive import GRID, uncalibrated
 from understudy.agents.deferral.reliability import expected_error
 from understudy.apps.bench.answering import ask_all
-from understudy.apps.bench.curves import areas, group_draws
+from understudy.apps.bench.curves import areas, group_draws, quality_by_share
 from understudy.apps.bench.data import Question, other_questions, sample, squad_questions, tatqa_questions
 from understudy.apps.bench.promises import estimate_coverage, never_exceeded, tried
+from understudy.apps.bench.replay import asked_pages, financebench_questions, replayed, verdicts
 from understudy.apps.bench.routing import measure_routing
 from understudy.apps.bench.workspaces import ready
-from understudy.apps.metrics import auroc
+from understudy.apps.metrics import auroc, interval
+from understudy.apps.picture import draw_strategies, require_matplotlib
 from understudy.core.types import ExpertAnswer, Outcome
 
 __all__ = ["Case", "crossfitted", "measure_deferral"]
 
-SIZES = {"squad": 1067, "tatqa": 900, "policyqa": 400, "covidqa": 300}
+SIZES = {"squad": 1600, "tatqa": 1200, "policyqa": 500, "covidqa": 500}
 DOMAINS = {"squad": "general", "tatqa": "finance", "policyqa": "law", "covidqa": "health"}
-LOSSES, LEVELS = (0.02, 0.05, 0.1), (0.9, 0.95, 0.99)
 FOLDS = 5
 SCHEDULES = 10_000
 Floats = NDArray[np.float64]
@@ -50,22 +51,48 @@ class Case:
 
 
 def measure_deferral(data: Path, out: Path, limit: int | None, seed: int) -> dict[str, Any]:
-    """Confidence, promise, strategies, budget, and routing by the question alone."""
+    """Confidence, promise, strategies, budget, real experts replayed, and routing by the question alone.
+
+    Draws `out/deferral.png` as well. Raises `MissingExtraError` before anything is measured.
+    """
+    require_matplotlib()
     cases = [case for name in SIZES for case in cases_of(name, data, out, limit, seed)]
     confidence, plain = crossfitted(cases, seed), np.array([plain_score(c) for c in cases])
     right = np.array([float(c.right) for c in cases])
     drafted = np.array([bool(c.signals) for c in cases])
+    curves = [
+        {"domain": domain, **row}
+        for domain, at in domains(cases).items()
+        for row in quality_by_share(by_strategy(confidence, plain, at), right[at], np.ones(len(at)))
+    ]
+    draw_strategies(curves, out / "deferral.png")
     return {
         "questions": len(cases),
         "drafts": int(drafted.sum()),
         "local_right": round(float(right.mean()), 4),
         "confidence": reliability(cases, confidence, right, drafted, seed),
         "promise": promises(cases, seed),
-        "accuracy_from_labels": estimate_coverage(confidence[drafted], right[drafted], seed),
-        "strategies": strategies(cases, confidence, plain, right, seed),
+        "accuracy_from_labels": estimate_coverage(
+            confidence[drafted], right[drafted], [c.group for c in cases if c.signals], seed
+        ),
+        "areas": strategies(cases, confidence, plain, right, seed),
+        "quality_by_share_consulted": curves,
+        "replayed": replays(data, out, limit, cases, seed),
         "budget": never_exceeded(SCHEDULES if limit is None else min(limit, SCHEDULES), seed),
         "routing": measure_routing(data, limit, seed),
     }
+
+
+def domains(cases: Sequence[Case]) -> dict[str, NDArray[np.int64]]:
+    """The places of every domain's cases, and of all."""
+    names = list(dict.fromkeys(DOMAINS[c.set] for c in cases))
+    parts = {name: np.array([i for i, c in enumerate(cases) if DOMAINS[c.set] == name]) for name in names}
+    return parts | {"all": np.arange(len(cases))}
+
+
+def by_strategy(confidence: Floats, plain: Floats, at: NDArray[np.int64]) -> dict[str, Floats]:
+    """Scores of some cases, ours first."""
+    return {"ours": confidence[at], "plain_threshold": plain[at]}
 
 
 def cases_of(name: str, data: Path, out: Path, limit: int | None, seed: int) -> list[Case]:
@@ -77,21 +104,27 @@ def cases_of(name: str, data: Path, out: Path, limit: int | None, seed: int) -> 
         "covidqa": lambda: other_questions(data, "covidqa", "all"),
     }[name]()
     chosen = sample(questions, min(limit or SIZES[name], SIZES[name]), seed)
+    return asked_cases(name, data / name / "documents.jsonl.gz", chosen, out, scoped=name != "squad")
+
+
+def asked_cases(name: str, documents: Path, questions: Sequence[Question], out: Path, *, scoped: bool) -> list[Case]:
+    """What the agent made of some questions."""
     outcomes: list[Outcome] = []
-    with ready(name, data / name / "documents.jsonl.gz", out) as agent:
+    with ready(name, documents, out) as agent:
         agent.deferral.listeners.append(outcomes.append)
-        scored = ask_all(agent, chosen, scoped=name != "squad", label=f"asking {name}")
+        scored = ask_all(agent, questions, scoped=scoped, label=f"asking {name}")
     noted = iter(outcomes)  # none for a question that failed with an error
     return [case_of(name, s.question, next(noted) if s.answer else None) for s in scored]
 
 
 def case_of(name: str, question: Question, outcome: Outcome | None) -> Case:
-    """What became of a question."""
+    """What became of a question; the set stands for the collection that it would be in use."""
     if outcome is None or outcome.draft is None:
         return Case(name, question.document, {}, False)
     oracle = [ExpertAnswer(text=gold, expert="oracle") for gold in question.answers]
     right = any(agreement(outcome.draft, answer) == 1.0 for answer in oracle)
-    return Case(name, question.document, outcome.signals, right)
+    kept = {key: value for key, value in outcome.signals.items() if not key.startswith(COLLECTION)}
+    return Case(name, question.document, kept | {f"{COLLECTION}{name}": 1.0}, right)
 
 
 def plain_score(case: Case) -> float:
@@ -153,18 +186,22 @@ def reliability(
 
 
 def promises(cases: Sequence[Case], seed: int) -> list[dict[str, Any]]:
-    """The calibrator from half of the documents; the other half is the population that sets are drawn from."""
+    """The calibrator from half of the documents; the other half is the population that sets are drawn from.
+
+    The plain threshold is tried at a hundred quantiles of its scores, which lie close together.
+    """
     names = sorted({c.group for c in cases})
     chosen = set(np.random.default_rng(seed).permutation(names)[: len(names) // 2].tolist())
     known, pool = [c for c in cases if c.group in chosen], [c for c in cases if c.group not in chosen]
-    scores = {"ours": judged(known, pool), "plain_threshold": np.array([plain_score(c) for c in pool])}
-    loss, groups = np.array([0.0 if c.right or not c.signals else 1.0 for c in pool]), [c.group for c in pool]
+    ours, plain = judged(known, pool), np.array([plain_score(c) for c in pool])
+    steps = np.quantile([plain_score(c) for c in known if c.signals], np.linspace(0, 1, 101)).tolist()
+    loss = np.array([0.0 if c.right or not c.signals else 1.0 for c in pool])
     rows = []
-    for max_loss in LOSSES:
-        for level in LEVELS:
-            for name, score in scores.items():
-                found = tried(score, loss, groups, max_loss, level, seed)
-                rows.append({"strategy": name, "max_loss": max_loss, "confidence": level, "pool": len(pool), **found})
+    for population in ("all", *SIZES):
+        at = [i for i, c in enumerate(pool) if population in ("all", c.set)]
+        both = {"ours": (ours[at], GRID), "plain": (plain[at], steps)}
+        found = tried(both, loss[at], [pool[i].group for i in at], seed)
+        rows += [{"population": population, **row} for row in found]
     return rows
 
 
@@ -173,12 +210,20 @@ def strategies(
 ) -> list[dict[str, Any]]:
     """Areas under the cost and quality curve of every domain, against an expert that is always right."""
     rows = []
-    for domain in dict.fromkeys(DOMAINS[c.set] for c in cases):
-        at = np.array([i for i, c in enumerate(cases) if DOMAINS[c.set] == domain])
-        scores = {"ours": confidence[at], "plain_threshold": plain[at]}
-        expert = np.ones(len(at))
+    for domain, at in domains(cases).items():
         groups = [cases[i].group for i in at]
-        found = areas(scores, right[at], expert, groups, seed)
+        found = areas(by_strategy(confidence, plain, at), right[at], np.ones(len(at)), groups, seed)
         rows.append({"domain": domain, "questions": len(at), "always_local": round(float(right[at].mean()), 4),
                      "always_expert_oracle": 1.0, **found})  # fmt: skip
     return rows
+
+
+def replays(data: Path, out: Path, limit: int | None, known: Sequence[Case], seed: int) -> list[dict[str, Any]]:
+    """Real large models on `financebench`, where confidence comes from the other sets."""
+    questions = sample(financebench_questions(data), limit or 10**9, seed)
+    cases = asked_cases("financebench", asked_pages(data, out), questions, out, scoped=True)
+    scores = {"ours": judged(known, cases), "plain_threshold": np.array([plain_score(c) for c in cases])}
+    return replayed(
+        [q.id for q in questions], [c.group for c in cases], scores, np.array([float(c.right) for c in cases]),
+        verdicts(data), lambda values: interval(values.tolist(), seed), seed,
+    )  # fmt: skip

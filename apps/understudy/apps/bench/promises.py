@@ -4,69 +4,103 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from understudy.agents.deferral.budget import Ledger
-from understudy.agents.deferral.derive import GRID
-from understudy.agents.deferral.promise import Label, promise
+from understudy.agents.deferral.promise import Sample, lowest
 from understudy.apps.bench.curves import group_draws
 from understudy.core.errors import BudgetError
 from understudy.core.protocols import Account
 from understudy.core.settings import BudgetSettings
 from understudy.core.types import Spend
 
-__all__ = ["estimate_coverage", "never_exceeded", "tried"]
+__all__ = ["estimate_coverage", "never_exceeded", "possible", "tried"]
 
 Floats = NDArray[np.float64]
 DRAWS = 300
+LOSSES, LEVELS = (0.02, 0.05, 0.1), (0.9, 0.95, 0.99)
 
 
 def tried(
-    confidence: Floats, loss: Floats, groups: Sequence[str], max_loss: float, level: float, seed: int
-) -> dict[str, float | int]:
-    """Thresholds derived from 300 draws of whole groups: how often their true loss exceeds the bound, and consults.
+    strategies: Mapping[str, tuple[Floats, Sequence[float]]], loss: Floats, groups: Sequence[str], seed: int
+) -> list[dict[str, Any]]:
+    """Thresholds from 300 draws of whole groups: how often their true loss exceeds the bound, and what they save.
 
-    Every draw of a group counts as a group of its own, as another document of its kind would.
+    Args:
+        strategies: the score of every question, and the thresholds that are tried.
+        loss: of accepting every question's draft.
+        groups: what answers cluster by. Every draw of a group counts as a group of its own, as another document of its
+            kind would.
+        seed: of the draws.
     """
-    exceeded, accepted = 0, []
-    for drawn in group_draws(groups, DRAWS, seed):
-        copies = np.cumsum(np.concatenate([[0], (np.diff(drawn) <= 0).astype(int)]))
-        labels = [
-            Label(float(confidence[at]), float(loss[at]), group=f"{groups[at]}#{copy}")
-            for at, copy in zip(drawn, copies, strict=True)
-        ]
-        threshold = promise(labels, GRID, max_loss=max_loss, confidence=level).threshold
-        taken = confidence >= (2.0 if threshold is None else threshold)
-        exceeded += bool((loss * taken).mean() > max_loss)
-        accepted.append(float(taken.mean()))
-    return {
-        "draws": DRAWS,
-        "exceeded": exceeded,
-        "consults_saved_mean": round(float(np.mean(accepted)), 4),
-        "draws_that_save_something": int(np.sum(np.array(accepted) > 0)),
-    }
+    draws = [(drawn, copies(drawn, groups)) for drawn in group_draws(groups, DRAWS, seed)]
+    rows: list[dict[str, Any]] = []
+    for max_loss in LOSSES:
+        for level in LEVELS:
+            row: dict[str, Any] = {"questions": len(loss), "max_loss": max_loss, "confidence": level}
+            for name, (score, thresholds) in strategies.items():
+                exceeded, accepted = 0, []
+                for drawn, group in draws:
+                    sample = sampled(score[drawn], loss[drawn], group)
+                    threshold = lowest(sample, thresholds, max_loss=max_loss, confidence=level)
+                    taken = score >= (np.inf if threshold is None else threshold)
+                    exceeded += bool((loss * taken).mean() > max_loss)
+                    accepted.append(float(taken.mean()))
+                row |= {
+                    f"{name}_exceeded_of_{DRAWS}": exceeded,
+                    f"{name}_saves": round(float(np.mean(accepted)), 4),
+                    f"{name}_could_save": possible(score, loss, max_loss),
+                }
+            rows.append(row)
+    return rows
 
 
-def estimate_coverage(confidence: Floats, right: Floats, seed: int, audit_rate: float = 0.1) -> dict[str, float | int]:
+def sampled(score: Floats, loss: Floats, group: NDArray[np.int64]) -> Sample:
+    """Certain labels as the promise wants them."""
+    ones = np.ones(len(score))
+    return Sample(confidence=score, loss=loss, probability=ones, most=ones, group=group, binary=True)
+
+
+def copies(drawn: NDArray[np.int64], groups: Sequence[str]) -> NDArray[np.int64]:
+    """Numbers of the groups of a draw, in which the same group may come more than once, each time in one piece."""
+    new = [
+        at == 0 or drawn[at] <= drawn[at - 1] or groups[drawn[at]] != groups[drawn[at - 1]] for at in range(len(drawn))
+    ]
+    return np.cumsum(new) - 1
+
+
+def possible(score: Floats, loss: Floats, max_loss: float) -> float:
+    """The largest share that could be accepted within a loss by this score, known the losses of all."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.flatnonzero(np.diff(score[order], append=-np.inf) < 0)  # questions of one score go together
+    kept = ends[np.cumsum(loss[order])[ends] / len(loss) <= max_loss]
+    drafted = float((score >= 0).mean())
+    return round(min(drafted, float((kept[-1] + 1) / len(loss))) if len(kept) else 0.0, 4)
+
+
+def estimate_coverage(
+    confidence: Floats, right: Floats, groups: Sequence[str], seed: int, audit_rate: float = 0.1
+) -> dict[str, float | int]:
     """How often the accuracy of all drafts lies in the 95% interval that deferred and audited labels alone give.
 
     Half of the drafts (those of most confidence) are accepted; of them `audit_rate` are labelled. The estimate weights
-    by inverse probability (Horvitz and Thompson 1952), with a normal interval over the sample.
+    by inverse probability (Horvitz and Thompson 1952), with a normal interval over the groups of the sample.
     """
     rng = np.random.default_rng(seed)
     accepted = confidence >= np.median(confidence)
     probability = np.where(accepted, audit_rate, 1.0)
-    truth, inside, count = float(right.mean()), 0, len(right)
-    for _ in range(DRAWS):
-        drawn = rng.integers(0, count, count)
-        labelled = rng.random(count) < probability[drawn]
+    truth, inside = float(right.mean()), 0
+    for drawn in group_draws(groups, DRAWS, seed):
+        labelled = rng.random(len(drawn)) < probability[drawn]
         weight = labelled / probability[drawn]
         estimate = float((weight * right[drawn]).sum() / weight.sum())
-        spread = float(np.sqrt((weight**2 * (right[drawn] - estimate) ** 2).sum()) / weight.sum())
+        off = np.bincount(copies(drawn, groups), weights=weight * (right[drawn] - estimate))
+        spread = float(np.sqrt((off**2).sum() * len(off) / (len(off) - 1)) / weight.sum())
         inside += abs(estimate - truth) <= 1.96 * spread
     return {"simulations": DRAWS, "inside": int(inside), "share_inside": round(inside / DRAWS, 4)}
 
