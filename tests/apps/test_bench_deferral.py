@@ -13,7 +13,7 @@ from understudy.agents.deferral.derive import GRID
 from understudy.apps.bench.curves import area, areas, curve, group_draws, quality_by_share, saved_at
 from understudy.apps.bench.data import Question
 from understudy.apps.bench.deferral import Case, case_of, crossfitted
-from understudy.apps.bench.promises import copies, estimate_coverage, never_exceeded, possible, tried
+from understudy.apps.bench.promises import copies, estimate_coverage, never_exceeded, passed, possible, tried
 from understudy.apps.bench.replay import EXPERTS, replayed, verdicts
 from understudy.apps.bench.routing import neighbours
 from understudy.apps.metrics import interval
@@ -71,6 +71,7 @@ def test_the_promise_is_kept_on_outcomes_whose_confidence_is_honest() -> None:
     allowed = {0.9: 39, 0.95: 21, 0.99: 6}
     for row in rows:
         assert row["ours_exceeded_of_300"] <= allowed[row["confidence"]], row
+        assert row["audited_exceeded_of_300"] <= allowed[row["confidence"]], row
         assert row["ours_saves"] <= row["ours_could_save"] + 0.1
     at_ten = next(row for row in rows if (row["max_loss"], row["confidence"]) == (0.1, 0.9))
     assert at_ten["ours_saves"] > 0.2 > at_ten["noise_saves"]
@@ -99,6 +100,14 @@ def test_accuracy_is_estimated_from_the_labels_there_are() -> None:
     assert estimate_coverage(confidence, 1 - loss, groups, seed=9)["share_inside"] > 0.9
 
 
+def test_a_schedule_that_passed_a_limit_is_seen() -> None:
+    assert not passed([("a", 0.05, 0.05), ("b", 0.05, 0.05)])
+    assert passed([("a", 0.05, 0.05), ("b", 0.06, 0.06)])
+    assert passed([("a", 0.05, 0.05), ("a", 0.02, 0.02)]), "per question"
+    assert passed([("a", 0.0, 0.0)] * 6), "calls"
+    assert not passed([("a", 0.05, 0.09)]), "an estimate that was wrong"
+
+
 def test_no_schedule_passes_a_limit() -> None:
     found = never_exceeded(60, seed=4)
     assert found["exceeded"] == 0
@@ -114,6 +123,7 @@ def test_cases_are_right_by_what_the_oracle_says() -> None:
     assert case_of("squad", asked, noted) == Case("squad", "d", {"support": 1.0, "collection:squad": 1.0}, True)
     none = Question(id="2", text="When?", document="d", answers=(), answerable=False)
     assert not case_of("squad", none, noted).right
+    assert case_of("squad", none, noted.model_copy(update={"draft": None})) == Case("squad", "d", {}, True)
     assert case_of("squad", asked, noted.model_copy(update={"draft": None})).signals == {}
     assert case_of("squad", asked, None) == Case("squad", "d", {}, False)
 

@@ -16,6 +16,7 @@ from understudy.core.fakes import (
     FakeCache,
     FakeExamples,
     FakeExpert,
+    FakeExperts,
     FakeGuard,
     FakeJudge,
     FakeOutcomes,
@@ -23,7 +24,7 @@ from understudy.core.fakes import (
     FakeRetriever,
     FakeToolBox,
 )
-from understudy.core.protocols import Payload
+from understudy.core.protocols import Account, Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
 from understudy.core.types import Answer, Example, ExpertAnswer, Finding, Observation, Passage, Scope, Spend
 from understudy.graphs.ask import build_ask_graph
@@ -291,3 +292,24 @@ async def test_an_expert_that_cant_be_set_up_costs_nothing_and_the_next_is_asked
     )
     assert answer.text == "expert says"
     assert sorted(spend.usd for spend in budget.booked.values()) == [0.0, 0.01]
+
+
+async def test_a_call_is_booked_for_the_job_that_its_question_belongs_to() -> None:
+    accounts: list[Account] = []
+
+    class Books(FakeBudget):
+        def reserve(self, account: Account, expert: str, worst: Spend) -> str:
+            accounts.append(account)
+            return super().reserve(account, expert, worst)
+
+    graph = build_ask_graph(InMemorySaver())
+    asked = deps(SEARCH, Consult(reason="unsure"), experts=[FakeExpert()], budget=Books())
+    events = [e async for e in stream(graph, asked, "q", Scope(), "ann", "t", "import-7")]
+    assert events[-1].answer.route == "expert"
+    assert [(a.principal, a.thread, a.job) for a in accounts] == [("ann", "t", "import-7")]
+
+
+async def test_an_expert_that_was_not_asked_after_all_is_noted_as_neither() -> None:
+    experts = FakeExperts([FakeExpert()])
+    await run(deps(SEARCH, POINT, judge=FakeJudge(accept=False), experts=experts, guard=FakeGuard(refuses=True)))
+    assert experts.noted == [("fake", False)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import aiosqlite
 from langchain_core.tools import BaseTool
@@ -23,6 +23,7 @@ from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.experts import build_experts
 from understudy.agents.guard import EgressGuard
+from understudy.agents.loop import Loop
 from understudy.agents.records import Records
 from understudy.agents.small_model import SmallModel, starter_path
 from understudy.core.errors import ModelFileError, QuestionError, ScopeError
@@ -41,8 +42,6 @@ from understudy.retrieval.store import DocumentStore
 from understudy.tools.toolbox import LocalToolBox
 
 __all__ = ["Agent"]
-
-T = TypeVar("T")
 
 
 class Agent:
@@ -166,6 +165,7 @@ class Agent:
         collection: str = "default",
         document: str | None = None,
         thread: str | None = None,
+        job: str | None = None,
         cancel: Cancel = never,
     ) -> Answer:
         """Answer a question.
@@ -175,6 +175,7 @@ class Agent:
             collection: whose documents.
             document: only this one of them.
             thread: an earlier answer's thread, to follow up on it; a new one otherwise.
+            job: what the question belongs to, for the budget per job.
             cancel: asked between tokens; true stops inference.
 
         Raises:
@@ -183,7 +184,7 @@ class Agent:
             ScopeError: there is no such document.
             Stopped: `cancel` said so.
         """
-        return self._loop.run(self._answer(question, collection, document, thread, cancel))
+        return self._loop.run(self._answer(question, collection, document, thread, job, cancel))
 
     async def aask(
         self,
@@ -192,10 +193,11 @@ class Agent:
         collection: str = "default",
         document: str | None = None,
         thread: str | None = None,
+        job: str | None = None,
         cancel: Cancel = never,
     ) -> Answer:
         """`ask`, awaitable from any event loop."""
-        return await self._loop.awaited(self._answer(question, collection, document, thread, cancel))
+        return await self._loop.awaited(self._answer(question, collection, document, thread, job, cancel))
 
     async def astream(
         self,
@@ -204,6 +206,7 @@ class Agent:
         collection: str = "default",
         document: str | None = None,
         thread: str | None = None,
+        job: str | None = None,
         cancel: Cancel = never,
     ) -> AsyncIterator[Event]:
         """`ask`, giving steps and text as they come; the last event holds the answer."""
@@ -214,7 +217,7 @@ class Agent:
         async def run() -> None:
             try:
                 async for event in self._events(
-                    question, collection, document, thread, lambda: stopped.is_set() or cancel()
+                    question, collection, document, thread, job, lambda: stopped.is_set() or cancel()
                 ):
                     here.call_soon_threadsafe(queue.put_nowait, event)
             finally:
@@ -244,16 +247,28 @@ class Agent:
         }
 
     async def _answer(
-        self, question: str, collection: str, document: str | None, thread: str | None, cancel: Cancel
+        self,
+        question: str,
+        collection: str,
+        document: str | None,
+        thread: str | None,
+        job: str | None,
+        cancel: Cancel,
     ) -> Answer:
         answer: Answer | None = None
-        async for event in self._events(question, collection, document, thread, cancel):
+        async for event in self._events(question, collection, document, thread, job, cancel):
             answer = event.answer or answer
         assert answer is not None
         return answer
 
     async def _events(
-        self, question: str, collection: str, document: str | None, thread: str | None, cancel: Cancel
+        self,
+        question: str,
+        collection: str,
+        document: str | None,
+        thread: str | None,
+        job: str | None,
+        cancel: Cancel,
     ) -> AsyncIterator[Event]:
         asked = question.strip()
         if not asked:
@@ -264,7 +279,8 @@ class Agent:
             raise ScopeError("the thread's name is empty; leave it out for a new thread")
         scope = Scope(collection=collection, document=document)
         self.retriever.check(scope)
-        events = stream(self._graph, self._deps(cancel), asked, scope, self.principal, thread or uuid.uuid4().hex[:12])
+        named = thread or uuid.uuid4().hex[:12]
+        events = stream(self._graph, self._deps(cancel), asked, scope, self.principal, named, job)
         async for event in events:
             yield event
 
@@ -300,10 +316,12 @@ class Agent:
         return self.deferral.derivation.model_dump(mode="json", exclude={"calibrator"})
 
     def labelled(self, collection: str) -> bool:
-        """Whether drafts of a collection may be compared with an expert's answers: by its policy, and by the budget."""
-        limits = self.settings.budget
-        spent_out = 0 in (limits.per_month_usd, limits.per_month_calls, limits.per_question_calls)
-        return not spent_out and self.guard.permits(collection)
+        """Whether drafts of a collection may be compared now with an expert's answers.
+
+        By the collection's policy, by the budget, and by whether any expert is awake.
+        """
+        priced = all(e.input_usd_per_mtok or e.output_usd_per_mtok for e in self.settings.experts)
+        return self.guard.permits(collection) and self.experts.awake() and self.ledger.open(priced=priced)
 
     def domain(self, collection: str) -> str:
         """What a collection is about."""
@@ -314,34 +332,6 @@ class Agent:
         """What a collection was ingested as."""
         found = self.store.listing().get(collection)
         return None if found is None else str(found["sensitivity"])
-
-
-class Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="understudy", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run to the end, from any other thread. Ctrl-C cancels the work."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            raise
-
-    def awaited(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
-        """The work's result, for an `await` on another loop."""
-        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-
-    def close(self) -> None:
-        """Stop the loop."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 async def checkpointer(path: Path) -> AsyncSqliteSaver:

@@ -196,11 +196,11 @@ def never_connected(error: BaseException | None) -> bool:
 
 
 def usage(message: Any, payload: Payload) -> ExpertTokens:
-    """Tokens as reported, or estimated."""
+    """Tokens as reported, or else the most that they can be: every byte one."""
     reported = message.usage_metadata
     if reported:
         return ExpertTokens(input=reported["input_tokens"], output=reported["output_tokens"])
-    return ExpertTokens(input=sent_bytes(payload) // 4, output=len(str(message.text).encode()) // 4)
+    return ExpertTokens(input=sent_bytes(payload), output=len(str(message.text).encode()))
 
 
 def parsed(text: str, name: str) -> Reply:

@@ -194,7 +194,7 @@ class Experts(Protocol):
         ...
 
     def note(self, expert: str, scope: Scope, answer: ExpertAnswer | None, error: ExpertError | None) -> None:
-        """What came of asking one: an answer, or how it failed."""
+        """What came of asking one: an answer, how it failed, or neither if it was not asked after all."""
         ...
 
 

@@ -225,8 +225,8 @@ async def consult(state: AskState, runtime: Run) -> AskState:
                 reply, trouble = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
             except (EgressRefused, BudgetError, ExpertError, SettingsError) as error:
                 refusals.append(str(error))
-                if isinstance(error, ExpertError):
-                    await asyncio.to_thread(deps.experts.note, expert.name, scope, None, error)
+                failed = error if isinstance(error, ExpertError) else None
+                await asyncio.to_thread(deps.experts.note, expert.name, scope, None, failed)
                 continue
             reason = f"{state['reason']}; {trouble}" if trouble else state["reason"]
             return {**update, "expert": reply.model_dump(mode="json"), "reason": reason}
@@ -241,7 +241,7 @@ async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) ->
 
     The answer comes with what could not be written down: what was paid for is answered with all the same.
     """
-    account = Account(state["id"], state["thread"], state["principal"])
+    account = Account(state["id"], state["thread"], state["principal"], state["job"])
     reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, expert.worst(payload))
     try:
         reply = await expert.ask(payload)

@@ -20,7 +20,7 @@ from understudy.graphs.state import AskState, Deps, Event
 __all__ = ["ask", "stream"]
 
 
-def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) -> AskState:
+def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | None, now: float) -> AskState:
     """The state a question starts with; the thread's turns are kept."""
     return {
         "id": uuid.uuid4().hex,
@@ -28,6 +28,7 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, now: float) 
         "scope": scope.model_dump(),
         "principal": principal,
         "thread": thread,
+        "job": job,
         "began": now,
         "cached": None,
         "transcript": [],
@@ -64,7 +65,7 @@ async def ask(graph: AskGraph, deps: Deps, question: str, scope: Scope, principa
 
 
 async def stream(
-    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str
+    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str | None = None
 ) -> AsyncIterator[Event]:
     """Answer a question, giving steps and text as they come, and the answer last."""
     own = f"{quote(principal, safe='')}/{thread}"
@@ -88,7 +89,7 @@ async def stream(
             queue.put_nowait(None)
 
     held = await graph.aget_state(config)
-    start = fresh(question, scope, principal, thread, began) | {"turns": list(held.values.get("turns", []))}
+    start = fresh(question, scope, principal, thread, job, began) | {"turns": list(held.values.get("turns", []))}
     task = asyncio.create_task(run())
     try:
         while (event := await queue.get()) is not None:

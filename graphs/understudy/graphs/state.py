@@ -46,6 +46,7 @@ class AskState(TypedDict, total=False):
     scope: dict[str, Any]
     principal: str
     thread: str
+    job: str | None
     began: float
     cached: dict[str, Any] | None
     transcript: list[dict[str, Any]]

@@ -50,6 +50,7 @@ def test_no_ranking_is_lost_beyond_what_was_seen() -> None:
     said = [calibrator.probability({"tells": tells, "noise": 50.0, "always": 1.0}) for tells in (-3, -1, 2, 4)]
     assert all(low < high for low, high in itertools.pairwise(said))
     assert 0 < said[0] < said[-1] < 1
+    assert 0 <= calibrator.probability({"tells": -1e9}) < calibrator.probability({"tells": 1e9}) <= 1
 
 
 def test_a_collection_has_its_own_level_and_a_new_one_that_of_none() -> None:

@@ -50,6 +50,7 @@ def outcome(number: int = 0, *, said: str | None = "1961", expert: str | None = 
         ("1.2 trillion", "12 trillion", False),
         ("-5 euros", "5 euros", False),
         ("revenue of 12 million euros", "revenue of 13 million euros", False),
+        ("revenue was 12 million in fiscal year 2019", "revenue was 12 billion in fiscal year 2019", False),
         ("the contract does not allow it at all", "the contract does allow it at all", False),
         ("$5", "€5", False),
         ("$5 million", "5 million", True),
@@ -74,11 +75,13 @@ def test_what_is_kept_of_a_question(tmp_path: Path) -> None:
     store.note(outcome(1, expert="1999"), 1.0)  # asked again: no second label
     store.note(outcome(6, scope=Scope(collection="secret")), 1.0)
     store.note(outcome(7, small_model="another"), 1.0)
+    store.note(outcome(9), 0.0)  # at a time when nothing was compared
     rows = store.rows("m")
     assert [(r.drafted, r.quality, r.probability) for r in rows] == [
-        (True, 1.0, 1.0), (True, 0.0, 1.0), (False, None, 1.0), (True, None, 0.25), (True, 0.0, 0.5),
+        (True, 1.0, 1.0), (True, 0.0, 1.0), (False, None, 1.0), (True, None, 0.25), (True, None, 0.5),
     ]  # fmt: skip
-    assert store.labels("m") == 3
+    assert [r.failed for r in rows] == [False, False, False, False, True]
+    assert store.labels("m") == 2
     store.note_call("gpt", "finance", usable=True)
     store.note_call("gpt", "finance", usable=False)
     assert (store.record("gpt", "finance"), store.record("gpt", "health")) == (Record(1, 2), Record())
@@ -118,11 +121,29 @@ def test_a_threshold_comes_with_labels_and_the_confidence_means_what_it_says() -
     assert report.bins[0].right < report.bins[-1].right
 
 
-def test_drafts_accepted_while_nothing_was_compared_count_as_lost() -> None:
-    known = [Row("calibrate", True, {"support": 1.0}, 1.0, 1.0)] * 200
+def test_comparisons_that_failed_count_as_lost_where_it_is_tested_and_nowhere_else() -> None:
+    known = [Row(role, True, {"support": 1.0}, 1.0, 1.0) for role in ("train", "calibrate") for _ in range(200)]
     assert derive(known, LOOSE, "m").threshold is not None
-    unknown = [Row("calibrate", True, {"support": 1.0}, 0.0, None)] * 200
-    assert derive([*known, *unknown], LOOSE, "m").consults == 1.0
+    failed = [Row(role, True, {"support": 1.0}, 0.5, None, 0.5, failed=True) for role in ("train", "calibrate")] * 40
+    found = derive([*known, *failed], LOOSE, "m")
+    assert (found.consults, found.labels) == (1.0, 400)
+    assert calibration_of([*known, *failed], found).accuracy.value == 1.0  # type: ignore[union-attr]
+
+
+def test_unlabelled_questions_prove_nothing() -> None:
+    seldom = [Row("calibrate", True, {"support": 1.0}, 0.3, None, 0.3)] * 1000
+    found = derive(seldom, DeferralSettings(), "m")
+    assert (found.threshold, found.missing) == (None, 114)
+
+
+def test_another_expert_begins_anew_with_and_without_labels(tmp_path: Path) -> None:
+    first = OutcomeStore(tmp_path / "o.sqlite", lambda collection: True, ["gpt"])
+    first.note(outcome(1), 1.0)
+    first.note(outcome(2, expert=None, drawn=False, probability=0.25), 0.25)
+    first.close()
+    second = OutcomeStore(tmp_path / "o.sqlite", lambda collection: True, ["gpt", "claude"])
+    assert second.rows("m") == []
+    second.close()
 
 
 def test_no_labels_is_no_crash() -> None:

@@ -95,14 +95,29 @@ def test_a_dead_one_is_left_alone_and_tried_by_one_question_after_a_rest() -> No
     [
         (ExpertAnswer(text="x", expert="e", citations=(QUOTE,)), None, True),
         (ExpertAnswer(text="x", expert="e"), None, False),
-        (ExpertAnswer(text="none", expert="e", not_in_documents=True), None, True),
+        (ExpertAnswer(text="none", expert="e", not_in_documents=True), None, None),
         (None, ExpertReplyError("chatter"), False),
     ],
 )
-def test_what_counts_as_usable(answer: ExpertAnswer | None, error: ExpertReplyError | None, usable: bool) -> None:
+def test_what_counts_as_usable(
+    answer: ExpertAnswer | None, error: ExpertReplyError | None, usable: bool | None
+) -> None:
     made, kept = pool(one("e"))
     made.note("e", PAYLOAD.scope, answer, error)
-    assert kept == [("e", "finance", usable)]
+    assert kept == ([] if usable is None else [("e", "finance", usable)])
+
+
+def test_a_turn_that_was_not_used_is_given_back() -> None:
+    now = Now()
+    made, kept = pool(one("dead"), now=now)
+    for _ in range(3):
+        made.note("dead", PAYLOAD.scope, None, DOWN)
+    assert (order(made), made.awake()) == ([], False)
+    now.at = 61.0
+    assert order(made) == ["dead"]
+    made.note("dead", PAYLOAD.scope, None, None)  # refused by the guard or the budget
+    assert order(made) == ["dead"]
+    assert kept == []
 
 
 def test_a_recording_that_is_missing_keeps_nobody_out() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from decimal import Decimal
 
 from understudy.core.matching import normalised, numbers_in, numeric_match, pure_number, token_f1
 from understudy.core.types import Draft, ExpertAnswer
 
 __all__ = ["NAME", "agreement"]
 
-NAME = "agreement-2"
+NAME = "agreement-3"
 """Recorded with every threshold: another way to compare makes another promise."""
 SAME_WORDS = 0.8
 DIGITS = re.compile(r"\d[\d,.]*\d|\d")
@@ -22,16 +23,16 @@ def agreement(draft: Draft, expert: ExpertAnswer) -> float:
     """1 where a draft says the same as the expert, else 0.
 
     Two plain numbers are the same if they are equal with sign and scale, up to rounding. Other answers are if they
-    share tokens (in SQuAD's form) with an F1 of 0.8 or more, and have the same numbers, signs and negations: words
-    alone would take "12 million" for "13 million". Two currencies never agree. An expert that finds nothing in the
-    documents agrees with no draft.
+    share tokens (in SQuAD's form) with an F1 of 0.8 or more, and have the same numbers, signs, scales and negations:
+    words alone would take "12 million" for "13 million". Two currencies never agree. An expert that finds nothing in
+    the documents agrees with no draft.
     """
     said, wanted = draft.text, expert.text
     if expert.not_in_documents or not normalised(said) or other_currency(said, wanted):
         return 0.0
     if pure_number(said) and pure_number(wanted):
         return float(numeric_match(said, [wanted]))
-    same_facts = figures(said) == figures(wanted) and denied(said) == denied(wanted)
+    same_facts = figures(said) == figures(wanted) and values(said) == values(wanted) and denied(said) == denied(wanted)
     return float(same_facts and token_f1(said, [wanted]) >= SAME_WORDS)
 
 
@@ -45,6 +46,11 @@ def figures(text: str) -> tuple[Counter[str], int]:
     """The digits of every number of a text, without thousands separators, and how many numbers are negative."""
     digits = Counter(found.replace(",", "") for found in DIGITS.findall(text))
     return digits, sum(number.value < 0 for number in numbers_in(text))
+
+
+def values(text: str) -> Counter[Decimal]:
+    """What the numbers of a text amount to, scale words included."""
+    return Counter(number.value for number in numbers_in(text))
 
 
 def denied(text: str) -> bool:

@@ -105,6 +105,24 @@ class Ledger:
             usd, calls, tokens = (total(db, Limit("month", unit, 0), month) for unit in UNITS)
         return Spend(usd=usd / NANO, calls=calls, tokens=tokens)
 
+    def open(self, *, priced: bool) -> bool:
+        """Whether a next call may pass every limit that doesn't depend on who asks.
+
+        Args:
+            priced: whether it would cost dollars; a free one passes a spent budget of dollars.
+        """
+        if not self._limits:
+            return True
+        month = month_of(self._now())
+        with self._writing() as db:
+            for limit in self._limits:
+                if limit.unit == "usd" and not priced:
+                    continue
+                spent = total(db, limit, month) if limit.period == "month" else 0
+                if spent >= limit.most:
+                    return False
+        return True
+
     def _owner(self, account: Account) -> dict[str, str | None]:
         """Whom each period's sum is taken over. A thread is one principal's."""
         return {

@@ -25,6 +25,8 @@ COLLECTION = "collection:"
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Inverse strengths of the L2 penalty; that of the least loss on unseen folds is taken."""
 FOLDS = 5
+FARTHEST = 50.0
+"""Log odds beyond the outermost step, from which on all are alike."""
 LEAST_OF_A_CLASS = 10
 """Fewer right or wrong drafts than this teach nothing."""
 
@@ -58,7 +60,7 @@ class Calibrator(BaseModel):
         scaled = (np.array(row) - np.array(self.means)) / np.array(self.scales)
         logit = float(scaled @ np.array(self.weights)) + self.intercept
         within = float(np.interp(logit, self.logits, self.probabilities))
-        beyond = logit - min(max(logit, self.logits[0]), self.logits[-1])
+        beyond = min(max(logit - min(max(logit, self.logits[0]), self.logits[-1]), -FARTHEST), FARTHEST)
         return within if beyond == 0 else 1 / (1 + (1 / within - 1) * math.exp(-beyond))
 
 

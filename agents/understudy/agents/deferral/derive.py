@@ -75,7 +75,7 @@ def derive(
         experts: that they were compared with.
         now: the present time.
     """
-    fitted = [r for r in rows if r.role != "calibrate" and r.drafted and r.quality is not None and r.probability > 0]
+    fitted = [r for r in rows if r.role != "calibrate" and r.drafted and r.quality is not None]
     calibrator = fit(
         [r.signals for r in fitted],
         [bool(r.quality and r.quality >= 1.0) for r in fitted],
@@ -108,8 +108,8 @@ def label_of(row: Row, calibrator: Calibrator | None) -> Label:
     if not row.drafted:
         return Label(confidence=-1.0, loss=0.0, in_force=row.in_force or 1.0)
     confidence = calibrator.probability(row.signals) if calibrator else uncalibrated(row.signals)
-    if row.probability <= 0:  # accepted while nothing was compared: nobody knows, so it counts as lost
-        return Label(confidence, loss=1.0)
+    if row.failed:
+        return Label(confidence, 1.0, row.probability, row.in_force or row.probability)
     loss = None if row.quality is None else 1.0 - row.quality
     return Label(confidence, loss, row.probability, row.in_force or row.probability)
 

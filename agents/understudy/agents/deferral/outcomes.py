@@ -25,7 +25,7 @@ TRAIN, GATE = 102, 141
 
 metadata = MetaData()
 outcomes = Table(
-    "outcomes",
+    "comparisons",
     metadata,
     Column("id", String, primary_key=True),
     Column("collection", String, index=True),
@@ -37,7 +37,9 @@ outcomes = Table(
     Column("probability", Float),
     Column("in_force", Float),
     Column("quality", Float),
+    Column("failed", Boolean),
     Column("measure", String),
+    Column("experts", String),
     Column("expert", String),
     Column("created", String),
 )
@@ -62,12 +64,12 @@ class Row:
     signals: dict[str, float]
     probability: float
     quality: float | None
-    """Agreement with the expert; `None` where the draw left the draft without a label.
-
-    0 where an accepted draft was drawn and no expert answered: what is missing for a reason must not count as chance.
-    """
+    """Agreement with the expert; `None` where there is no label."""
     in_force: float = 1.0
     """With which any accepted draft was drawn at that time."""
+    failed: bool = False
+    """Whether an accepted draft was drawn and no expert answered. It counts as lost where a threshold is tested, since
+    what is missing for a reason must not pass for chance; nothing else is learned from it."""
 
 
 def role_of(question: str, scope: Scope) -> str:
@@ -87,12 +89,13 @@ class OutcomeStore:
     Args:
         path: of the database.
         permitted: whether a collection's questions may go to an expert; of others nothing is kept.
-        experts: the configured ones; what others said is no label, since the promise is against these.
+        experts: the configured ones. What was noted while there were others is left out, with a label or without one:
+            the promise is against these.
     """
 
     def __init__(self, path: Path, permitted: Callable[[str], bool], experts: Sequence[str]) -> None:
         self._path = path
-        self._experts = set(experts)
+        self._experts = json.dumps(sorted(experts))
         self._permitted = permitted
         self._engine = open_sqlite(path)
         with self._begun():
@@ -105,16 +108,14 @@ class OutcomeStore:
     def note(self, outcome: Outcome, in_force: float) -> None:
         """Keep what a question teaches; `in_force` is the probability to be compared of any draft accepted then.
 
-        A deferred question that no expert answered is left out. An accepted draft that was drawn and could not be
-        compared counts as lost: leaving it out while those that weren't drawn stay would make the loss look smaller.
+        Left out are: all questions of a time when nothing was compared, whatever became of them; and deferred ones that
+        no expert answered.
         """
         expert, draft = outcome.expert, outcome.draft
-        accepted = outcome.probability < 1.0
-        if not self._permitted(outcome.scope.collection) or (outcome.drawn and expert is None and not accepted):
+        failed = outcome.drawn and expert is None
+        if in_force <= 0 or not self._permitted(outcome.scope.collection) or (failed and outcome.probability >= 1):
             return
         quality = None if draft is None or expert is None else agreement(draft, expert)
-        if outcome.drawn and expert is None:
-            quality = 0.0
         family = f"{outcome.scope.collection}\0{family_of(outcome.question, outcome.scope)}"
         with self._begun() as db:
             db.execute(
@@ -129,7 +130,9 @@ class OutcomeStore:
                     probability=outcome.probability,
                     in_force=in_force,
                     quality=quality,
+                    failed=failed,
                     measure=NAME,
+                    experts=self._experts,
                     expert=None if expert is None else expert.expert,
                     created=now(),
                 )
@@ -140,14 +143,13 @@ class OutcomeStore:
         query = (
             select(outcomes)
             .where(outcomes.c.small_model == small_model, outcomes.c.measure == NAME)
+            .where(outcomes.c.experts == self._experts)
             .order_by(outcomes.c.created)
         )
         found: dict[str, Row] = {}
         with self._begun() as db:
             for r in db.execute(query).all():
-                if r.expert is not None and r.expert.removesuffix(" (recorded)") not in self._experts:
-                    continue
-                row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force)
+                row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force, r.failed)
                 found.setdefault(r.family, row)
         return list(found.values())
 

@@ -36,6 +36,8 @@ class Breaker:
     clock: Callable[[], float] = time.monotonic
     failures: int = 0
     opened: float = field(default=0.0)
+    before: float = field(default=0.0)
+    """`opened` before the last turn was taken."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -50,8 +52,14 @@ class Breaker:
                 return True
             if self.clock() - self.opened < REST_S:
                 return False
-            self.opened = self.clock()
+            self.before, self.opened = self.opened, self.clock()
             return True
+
+    def give_back(self) -> None:
+        """The turn wasn't used: something else kept the expert from being asked."""
+        with self.lock:
+            if self.failures >= FAILURES:
+                self.opened = self.before
 
     def note(self, *, ok: bool) -> None:
         """What came of asking."""
@@ -101,6 +109,10 @@ class Pool:
             for expert, given in self._experts
         ]
 
+    def awake(self) -> bool:
+        """Whether any may be asked now."""
+        return any(not breaker.resting for breaker in self._breakers.values())
+
     def ranked(self, payload: Payload) -> Iterator[Expert]:
         """Those that may be asked: the cheapest that is expected to do, then the others, likeliest first.
 
@@ -123,15 +135,18 @@ class Pool:
         return (supposed[0] + record.usable) / (sum(supposed) + record.asked)
 
     def note(self, expert: str, scope: Scope, answer: ExpertAnswer | None, error: ExpertError | None) -> None:
-        """What came of asking one. Unreachable ones are left alone; replies without a true quote are no use.
+        """What came of asking one: an answer, an error, or neither if it was not asked after all.
 
-        A recording that isn't there tells nothing of whether the file can be reached.
+        Unreachable ones are left alone; replies without a true quote are no use, and one that finds nothing in the
+        documents tells nothing. A recording that isn't there tells nothing of whether the file can be reached.
         """
+        if answer is None and error is None:
+            self._breakers[expert].give_back()
+            return
         down = isinstance(error, ExpertUnavailableError | ExpertAuthError)
         recorded = any(e.name == expert and e.recorded for e, _ in self._experts)
         self._breakers[expert].note(ok=not down or recorded)
-        if down:
+        if down or (answer is not None and answer.not_in_documents):
             return
-        quoted = answer is not None and any(c.kind == "quote" for c in answer.citations)
-        usable = answer is not None and (quoted or answer.not_in_documents)
+        usable = answer is not None and any(c.kind == "quote" for c in answer.citations)
         self._keep(expert, self._domain(scope.collection), usable)

@@ -106,13 +106,15 @@ def promise(labels: Sequence[Label], thresholds: Sequence[float], *, max_loss: f
         confidence: with which it is promised.
     """
     labelled = sum(label.loss is not None for label in labels)
-    passed = lowest(Sample.of(labels), thresholds, max_loss=max_loss, confidence=confidence)
+    missing = max(0, labels_needed(max_loss, confidence) - labelled)
+    sample = Sample.of(labels)
+    passed = None if missing else lowest(sample, thresholds, max_loss=max_loss, confidence=confidence)
     return Promise(
         threshold=passed,
         max_loss=max_loss,
         confidence=confidence,
         labels=labelled,
-        missing=max(0, labels_needed(max_loss, confidence) - labelled),
+        missing=missing,
         accepted=0.0 if passed is None else accepted_share(labels, passed),
     )
 
@@ -123,7 +125,7 @@ def lowest(sample: Sample, thresholds: Sequence[float], *, max_loss: float, conf
         return min(thresholds, default=None)
     passed = None
     for threshold in sorted(set(thresholds), reverse=True):
-        if p_value(sample, threshold, max_loss) > 1 - confidence:
+        if p_value(sample, threshold, max_loss, confidence) > 1 - confidence:
             break
         passed = threshold
     return passed
@@ -141,7 +143,7 @@ def accepted_share(labels: Sequence[Label], threshold: float) -> float:
     return sum(label.confidence >= threshold for label in labels) / len(labels) if labels else 0.0
 
 
-def p_value(sample: Sample, threshold: float, max_loss: float) -> float:
+def p_value(sample: Sample, threshold: float, max_loss: float, confidence: float = 0.9) -> float:
     """How surprising these labels are if the risk at a threshold is above `max_loss`.
 
     Exact (binomial) where every question has a label of 0 or 1 and stands alone. Where such questions cluster, the
@@ -156,13 +158,13 @@ def p_value(sample: Sample, threshold: float, max_loss: float) -> float:
     if sample.binary and bool((sample.probability[accepted] >= 1).all()):
         from scipy.special import betainc
 
-        worth = 1 / design_effect(sample, accepted, losses)
+        worth = 1 / design_effect(sample, accepted, losses, confidence)
         count, lost = len(sample) * worth, float(losses.sum()) * worth
         return 1.0 if lost >= count else float(betainc(count - lost, lost + 1, 1 - max_loss))
     return min(1.0, 1.0 / fortune(*surpluses(sample, losses, max_loss)))
 
 
-def design_effect(sample: Sample, accepted: NDArray[np.bool_], losses: Floats) -> float:
+def design_effect(sample: Sample, accepted: NDArray[np.bool_], losses: Floats, confidence: float) -> float:
     """By how much clustering inflates the variance of the loss (Korn and Graubard 1998); 1 where there is none.
 
     Few losses tell little of how they cluster, so one more is supposed, in the worst way: with all accepted questions
@@ -181,7 +183,7 @@ def design_effect(sample: Sample, accepted: NDArray[np.bool_], losses: Floats) -
     share = lost / len(sample)
     spread = groups / (groups - 1) * float(((sample.per_group(losses) - share * sizes) ** 2).sum())
     seen = spread / (1 - share) if 0 < share < 1 else 0.0  # times the number of losses
-    few_groups = float(stdtrit(groups - 1, 0.95) / ndtri(0.95)) ** 2
+    few_groups = float(stdtrit(groups - 1, max(0.9, confidence)) / ndtri(max(0.9, confidence))) ** 2
     return max(1.0, (seen + worst) / (lost + 1)) * few_groups
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from understudy.agents.deferral.derive import Derivation, label_of
 from understudy.agents.deferral.outcomes import Row
 
-__all__ = ["Bin", "Calibration", "Estimate", "bins_of", "calibration_of", "expected_error", "measured"]
+__all__ = ["Bin", "Calibration", "Estimate", "bins_of", "calibration_of", "expected_error", "measured", "weighted_mean"]
 
 BINS = 10
 RESAMPLES = 1000
@@ -21,7 +21,7 @@ Figure = Callable[[Indices], float]
 
 
 class Estimate(BaseModel):
-    """A figure with its 95% percentile bootstrap interval."""
+    """A figure with its 95% interval."""
 
     model_config = ConfigDict(frozen=True)
     value: float
@@ -57,7 +57,7 @@ class Calibration(BaseModel):
 
 def calibration_of(rows: Sequence[Row], derivation: Derivation, seed: int = 17) -> Calibration:
     """Figures on the labelled drafts of the calibrate role."""
-    tested = [r for r in rows if r.role == "calibrate" and r.drafted and r.quality is not None and r.probability > 0]
+    tested = [r for r in rows if r.role == "calibrate" and r.drafted and r.quality is not None]
     if not tested:
         return Calibration(derivation=derivation)
     confidence = np.array([label_of(r, derivation.calibrator).confidence for r in tested])
@@ -84,7 +84,7 @@ def measured(confidence: Floats, right: Floats, weight: Floats, derivation: Deri
         bins=tuple(bins_of(confidence, right, weight)),
         ece=estimate(lambda at: expected_error(confidence[at], right[at], weight[at]), everything, drawn),
         auroc=estimate(area, everything, drawn) if both else None,
-        accuracy=estimate(lambda at: float(np.average(right[at], weights=weight[at])), everything, drawn),
+        accuracy=weighted_mean(right, weight, everything),
     )
 
 
@@ -94,6 +94,18 @@ def estimate(figure: Figure, everything: Indices, drawn: Indices) -> Estimate:
     return Estimate(
         value=round(figure(everything), 4), low=round(float(low), 4), high=round(float(high), 4), n=len(everything)
     )
+
+
+def weighted_mean(values: Floats, weight: Floats, group: Indices) -> Estimate:
+    """A mean of what was drawn with unequal probabilities, with its 95% normal interval over groups.
+
+    Weights are inverse probabilities and add up to the count (Hájek 1971); the variance is the linearised mean's.
+    """
+    mean = float(np.average(values, weights=weight))
+    off = np.bincount(group, weights=weight * (values - mean))
+    spread = float(np.sqrt((off**2).sum() * len(off) / max(1, len(off) - 1)) / weight.sum())
+    low, high = max(0.0, mean - 1.96 * spread), min(1.0, mean + 1.96 * spread)
+    return Estimate(value=round(mean, 4), low=round(low, 4), high=round(high, 4), n=len(values))
 
 
 def edges(confidence: Floats) -> list[Indices]:

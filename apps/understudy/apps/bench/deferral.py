@@ -1,7 +1,7 @@
 """Suite `deferral`: whom to ask, by several strategies on the same outcomes, and whether the promise holds.
 
 The expert of the suite is called `oracle`: it gives the gold answer. A draft is right if it says the same as a gold
-answer, by the function that quality is compared by in use (`agreement-2`) or in the form of the data set.
+answer, by the function that quality is compared by in use (`agreement-3`) or in the form of the data set.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from understudy.apps.bench.promises import estimate_coverage, never_exceeded, tr
 from understudy.apps.bench.replay import asked_pages, financebench_questions, replayed, verdicts
 from understudy.apps.bench.routing import measure_routing
 from understudy.apps.bench.workspaces import ready
-from understudy.apps.metrics import auroc, interval
+from understudy.apps.metrics import interval
 from understudy.apps.picture import draw_strategies, require_matplotlib
+from understudy.core.errors import UserError
 from understudy.core.types import ExpertAnswer, Outcome
 
 __all__ = ["Case", "crossfitted", "measure_deferral"]
@@ -36,6 +37,7 @@ SIZES = {"squad": 1600, "tatqa": 1200, "policyqa": 500, "covidqa": 500}
 DOMAINS = {"squad": "general", "tatqa": "finance", "policyqa": "law", "covidqa": "health"}
 FOLDS = 5
 SCHEDULES = 10_000
+LEAST = 40
 Floats = NDArray[np.float64]
 
 
@@ -48,14 +50,18 @@ class Case:
     signals: dict[str, float]
     """Empty where nothing was drafted."""
     right: bool
+    """As good as the oracle's answer: to a question that can't be answered, no draft is."""
 
 
 def measure_deferral(data: Path, out: Path, limit: int | None, seed: int) -> dict[str, Any]:
     """Confidence, promise, strategies, budget, real experts replayed, and routing by the question alone.
 
-    Draws `out/deferral.png` as well. Raises `MissingExtraError` before anything is measured.
+    Draws `out/deferral.png` as well. Raises `MissingExtraError`, and `UserError` for a limit that is too small, before
+    anything is measured.
     """
     require_matplotlib()
+    if limit is not None and limit < LEAST:
+        raise UserError(f"limit {limit} is too small to fit anything; give at least {LEAST}")
     cases = [case for name in SIZES for case in cases_of(name, data, out, limit, seed)]
     confidence, plain = crossfitted(cases, seed), np.array([plain_score(c) for c in cases])
     right = np.array([float(c.right) for c in cases])
@@ -120,7 +126,7 @@ def asked_cases(name: str, documents: Path, questions: Sequence[Question], out: 
 def case_of(name: str, question: Question, outcome: Outcome | None) -> Case:
     """What became of a question; the set stands for the collection that it would be in use."""
     if outcome is None or outcome.draft is None:
-        return Case(name, question.document, {}, False)
+        return Case(name, question.document, {}, not question.answerable)  # the oracle finds nothing either
     oracle = [ExpertAnswer(text=gold, expert="oracle") for gold in question.answers]
     right = any(agreement(outcome.draft, answer) == 1.0 for answer in oracle)
     kept = {key: value for key, value in outcome.signals.items() if not key.startswith(COLLECTION)}
@@ -165,24 +171,38 @@ def reliability(
     at: list[int] = np.flatnonzero(drafted).tolist()
     ones = np.ones(len(at))
     error = expected_error(confidence[at], right[at], ones)
-    draws = group_draws([cases[i].group for i in at], 500, seed)
-    errors = [expected_error(confidence[at][d], right[at][d], np.ones(len(d))) for d in draws]
-    low, high = np.quantile(errors, [0.025, 0.975])
+    groups = [cases[i].group for i in at]
+    low, high = np.quantile(
+        [expected_error(confidence[at][d], right[at][d], np.ones(len(d))) for d in group_draws(groups, 500, seed)],
+        [0.025, 0.975],
+    )
     names = list(dict.fromkeys(c.set for c in cases))
     rows = []
     for name in names:
         here = [i for i in at if cases[i].set == name]
-        good = [float(confidence[i]) for i in here if right[i]]
-        bad = [float(confidence[i]) for i in here if not right[i]]
-        raw = [[uncalibrated(cases[i].signals) for i in here if right[i] == side] for side in (1.0, 0.0)]
+        raw = np.array([uncalibrated(cases[i].signals) for i in here])
+        groups = [cases[i].group for i in here]
         rows.append(
             {
-                "set": name, "drafts": len(here), "right": len(good),
-                "auroc": auroc(good, bad, seed), "uncalibrated_auroc": auroc(raw[0], raw[1], seed),
+                "set": name, "drafts": len(here), "right": int(right[here].sum()),
+                "auroc": auroc_over_groups(confidence[here], right[here], groups, seed),
+                "uncalibrated_auroc": auroc_over_groups(raw, right[here], groups, seed),
             }
         )  # fmt: skip
     figure = {"value": round(error, 4), "low": round(float(low), 4), "high": round(float(high), 4), "n": len(at)}
     return {"expected_calibration_error": figure, "sets": rows}
+
+
+def auroc_over_groups(score: Floats, right: Floats, groups: Sequence[str], seed: int) -> dict[str, Any] | None:
+    """The area under the ROC curve, with its 95% bootstrap interval over whole groups; `None` of one class alone."""
+    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
+
+    if right.min() == right.max():
+        return None
+    drawn = [d for d in group_draws(groups, 500, seed) if right[d].min() < right[d].max()]
+    low, high = np.quantile([roc_auc_score(right[d], score[d]) for d in drawn], [0.025, 0.975])
+    value = float(roc_auc_score(right, score))
+    return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4), "n": len(score)}
 
 
 def promises(cases: Sequence[Case], seed: int) -> list[dict[str, Any]]:
