@@ -21,7 +21,7 @@ from understudy.core.errors import (
     WorkspaceBusyError,
     WorkspaceError,
 )
-from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, Settings
+from understudy.core.settings import BudgetSettings, CollectionSettings, DeferralSettings, ExpertSettings, Settings
 from understudy.core.workspace import Workspace
 
 SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples" / "documents"
@@ -204,3 +204,14 @@ def test_corrupt_workspaces(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(WorkspaceError, match="is a file"):
         Agent.open(tmp_path / "file")
+
+
+def test_nothing_is_compared_without_an_expert_or_a_budget(ready: Path) -> None:
+    gpt = ExpertSettings(name="gpt", model="openai:fake", input_usd_per_mtok=1.0)
+    for experts, budget, compared in [
+        ((gpt,), BudgetSettings(), True),
+        ((gpt,), BudgetSettings(per_month_usd=0.0), False),
+        ((), BudgetSettings(), False),
+    ]:
+        with Agent.open(ready, settings=Settings(experts=experts, budget=budget)) as agent:
+            assert agent.labelled("default") is compared

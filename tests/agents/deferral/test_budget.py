@@ -141,3 +141,16 @@ def test_no_schedule_of_callers_passes_a_limit(
         assert sum(usd for _, principal, usd in paid if principal == name) <= limit / 2 + 1e-12
     for name in {question for question, *_ in paid}:
         assert sum(question == name for question, *_ in paid) <= 2
+
+
+def test_whether_any_call_may_pass(tmp_path: Path) -> None:
+    def opened(**limits: float) -> Ledger:
+        return Ledger(tmp_path / "l.sqlite", BudgetSettings.model_validate(limits))
+
+    assert opened().open(priced=True)
+    assert not opened(per_thread_calls=0).open(priced=False)
+    dollars = opened(per_month_usd=0.02)
+    assert dollars.open(priced=True)
+    dollars.reserve(account(), "e", ONE)
+    assert not dollars.open(priced=True)
+    assert dollars.open(priced=False), "an expert in the house is free"
