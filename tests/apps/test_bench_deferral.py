@@ -13,7 +13,16 @@ from understudy.agents.deferral.derive import GRID
 from understudy.apps.bench.curves import area, areas, curve, group_draws, quality_by_share, saved_at
 from understudy.apps.bench.data import Question
 from understudy.apps.bench.deferral import Case, case_of, crossfitted
-from understudy.apps.bench.promises import copies, estimate_coverage, never_exceeded, passed, possible, tried
+from understudy.apps.bench.promises import (
+    copies,
+    estimate_coverage,
+    kept,
+    never_exceeded,
+    passed,
+    possible,
+    sampled,
+    tried,
+)
 from understudy.apps.bench.replay import EXPERTS, replayed, verdicts
 from understudy.apps.bench.routing import neighbours
 from understudy.apps.metrics import interval
@@ -75,6 +84,13 @@ def test_the_promise_is_kept_on_outcomes_whose_confidence_is_honest() -> None:
         assert row["ours_saves"] <= row["ours_could_save"] + 0.1
     at_ten = next(row for row in rows if (row["max_loss"], row["confidence"]) == (0.1, 0.9))
     assert at_ten["ours_saves"] > 0.2 > at_ten["noise_saves"]
+
+
+def test_a_promise_that_breaks_is_counted() -> None:
+    lucky = sampled(np.full(300, 0.9), np.zeros(300), np.arange(300))
+    score, loss = np.array([0.9, 0.9, 0.1, 0.1]), np.array([1.0, 0.0, 0.0, 0.0])
+    assert kept([lucky, lucky], score, [0.5], loss, 0.1, 0.9) == (2, 0.5)
+    assert kept([lucky], score, [0.5], np.zeros(4), 0.1, 0.9) == (0, 0.5)
 
 
 def test_what_could_be_saved_by_hand() -> None:

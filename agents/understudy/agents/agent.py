@@ -184,7 +184,7 @@ class Agent:
             ScopeError: there is no such document.
             Stopped: `cancel` said so.
         """
-        return self._loop.run(self._answer(question, collection, document, thread, job, cancel))
+        return self._loop.run(answer_of(self._events(question, collection, document, thread, job, cancel)))
 
     async def aask(
         self,
@@ -197,7 +197,8 @@ class Agent:
         cancel: Cancel = never,
     ) -> Answer:
         """`ask`, awaitable from any event loop."""
-        return await self._loop.awaited(self._answer(question, collection, document, thread, job, cancel))
+        events = self._events(question, collection, document, thread, job, cancel)
+        return await self._loop.awaited(answer_of(events))
 
     async def astream(
         self,
@@ -245,21 +246,6 @@ class Agent:
             "collections": self.store.listing(),
             **self.records.counts(),
         }
-
-    async def _answer(
-        self,
-        question: str,
-        collection: str,
-        document: str | None,
-        thread: str | None,
-        job: str | None,
-        cancel: Cancel,
-    ) -> Answer:
-        answer: Answer | None = None
-        async for event in self._events(question, collection, document, thread, job, cancel):
-            answer = event.answer or answer
-        assert answer is not None
-        return answer
 
     async def _events(
         self,
@@ -332,6 +318,15 @@ class Agent:
         """What a collection was ingested as."""
         found = self.store.listing().get(collection)
         return None if found is None else str(found["sensitivity"])
+
+
+async def answer_of(events: AsyncIterator[Event]) -> Answer:
+    """The answer that a question's events end with."""
+    answer: Answer | None = None
+    async for event in events:
+        answer = event.answer or answer
+    assert answer is not None
+    return answer
 
 
 async def checkpointer(path: Path) -> AsyncSqliteSaver:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,42 +48,48 @@ def tried(
         for level in LEVELS:
             row: dict[str, Any] = {"questions": len(loss), "max_loss": max_loss, "confidence": level}
             for name, (score, thresholds) in strategies.items():
-                exceeded, accepted = 0, []
-                for drawn, group in draws:
-                    sample = sampled(score[drawn], loss[drawn], group)
-                    threshold = lowest(sample, thresholds, max_loss=max_loss, confidence=level)
-                    taken = score >= (np.inf if threshold is None else threshold)
-                    exceeded += bool((loss * taken).mean() > max_loss)
-                    accepted.append(float(taken.mean()))
+                samples = (sampled(score[drawn], loss[drawn], group) for drawn, group in draws)
+                exceeded, saves = kept(samples, score, thresholds, loss, max_loss, level)
                 row |= {
                     f"{name}_exceeded_of_{DRAWS}": exceeded,
-                    f"{name}_saves": round(float(np.mean(accepted)), 4),
+                    f"{name}_saves": saves,
                     f"{name}_could_save": possible(score, loss, max_loss),
                 }
             score, thresholds = strategies["ours"]
-            rows.append(row | audited(score, thresholds, loss, row, seed))
+            rows.append(row | audited(score, thresholds, loss, max_loss, level, seed))
     return rows
 
 
 def audited(
-    score: Floats, thresholds: Sequence[float], loss: Floats, promised: Mapping[str, Any], seed: int
+    score: Floats, thresholds: Sequence[float], loss: Floats, max_loss: float, level: float, seed: int
 ) -> dict[str, Any]:
     """The same as in use later on: single questions come, and of the surer half a quarter are labelled."""
     rng = np.random.default_rng(seed)
     probability = np.where(score >= np.median(score[score >= 0]), AUDITED, 1.0)
-    exceeded, accepted = 0, []
-    for _ in range(DRAWS):
+
+    def draw() -> Sample:
         drawn = rng.integers(0, len(score), len(score))
         labelled = rng.random(len(drawn)) < probability[drawn]
-        sample = Sample(
+        return Sample(
             confidence=score[drawn], loss=loss[drawn] * labelled / probability[drawn], probability=probability[drawn],
             most=np.full(len(drawn), 1 / AUDITED), group=np.arange(len(drawn)), binary=False,
         )  # fmt: skip
-        threshold = lowest(sample, thresholds, max_loss=promised["max_loss"], confidence=promised["confidence"])
+
+    exceeded, saves = kept((draw() for _ in range(DRAWS)), score, thresholds, loss, max_loss, level)
+    return {f"audited_exceeded_of_{DRAWS}": exceeded, "audited_saves": saves}
+
+
+def kept(
+    samples: Iterable[Sample], score: Floats, thresholds: Sequence[float], loss: Floats, max_loss: float, level: float
+) -> tuple[int, float]:
+    """How often the threshold of a sample loses more on the whole population than was promised, and its mean saving."""
+    exceeded, accepted = 0, []
+    for sample in samples:
+        threshold = lowest(sample, thresholds, max_loss=max_loss, confidence=level)
         taken = score >= (np.inf if threshold is None else threshold)
-        exceeded += bool((loss * taken).mean() > promised["max_loss"])
+        exceeded += bool((loss * taken).mean() > max_loss)
         accepted.append(float(taken.mean()))
-    return {f"audited_exceeded_of_{DRAWS}": exceeded, "audited_saves": round(float(np.mean(accepted)), 4)}
+    return exceeded, round(float(np.mean(accepted)), 4)
 
 
 def sampled(score: Floats, loss: Floats, group: NDArray[np.int64]) -> Sample:
