@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,27 @@ def test_ask_for_people(ready: Path) -> None:
     done = understudy("ask", "What are the visiting hours?", cwd=ready)
     assert "confidence" in done.stdout
     assert "--thread" in done.stdout
+
+
+def test_examples_are_exported_as_training_rows(ready: Path, tmp_path: Path) -> None:
+    question, quote = "Who wrote the charter?", "Quiet hours"
+    recorded = {"question": question, "text": "Nobody knows.", "citations": [{"document": "x", "quote": quote}]}
+    (tmp_path / "answers.jsonl").write_text(json.dumps(recorded), encoding="utf-8")
+    workspace = tmp_path / ".understudy"
+    shutil.copytree(ready / ".understudy", workspace)
+    expert = f'[[experts]]\nname = "replay"\nmodel = "recorded:{tmp_path / "answers.jsonl"}"\nmay_train = false\n'
+    (workspace / "understudy.toml").write_text(expert, encoding="utf-8")
+    assert json.loads(understudy("ask", question, "--json", cwd=tmp_path).stdout)["route"] == "expert"
+    done = understudy("examples", "export", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "0 of 1 examples written" in done.stderr
+    assert "1 can't be trained on: the terms of expert 'replay (recorded)'" in done.stderr
+    understudy("examples", "export", "--all", "--out", "rows.jsonl", cwd=tmp_path)
+    (row,) = map(json.loads, (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines())
+    assert (row["question"], row["may_train"], row["completion"]) == (question, False, [])
+    wrong = understudy("examples", "export", "--out", str(tmp_path / "no" / "rows.jsonl"), cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "rows.jsonl can't be written" in wrong.stderr
 
 
 def test_status(ready: Path) -> None:

@@ -17,6 +17,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.briefing import build_payload
 from understudy.agents.deferral.budget import Ledger
+from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.pool import Pool
 from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.deferral.service import Deferral
@@ -31,6 +32,8 @@ from understudy.core.protocols import Cancel
 from understudy.core.settings import Settings
 from understudy.core.types import Answer, Scope
 from understudy.core.workspace import Workspace
+from understudy.distillation.curate import curate
+from understudy.distillation.export import rows
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import stream
 from understudy.graphs.state import Deps, Event, never
@@ -291,6 +294,11 @@ class Agent:
     def calibrate(self) -> Calibration:
         """Derive the threshold anew from all outcomes, and say how reliable the confidence is."""
         return calibration_of(self.deferral.rows(), self.deferral.derive())
+
+    def examples(self) -> list[dict[str, Any]]:
+        """Every example as a training row, with its role, and the reason where it may not be trained on."""
+        held = self.records.examples()
+        return list(rows(curate(held), [role_of(e.question, e.scope) for e in held]))
 
     def promise(self) -> dict[str, Any]:
         """The threshold in force: what it promises, on what grounds, and what is missing."""

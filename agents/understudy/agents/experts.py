@@ -114,6 +114,7 @@ class ChatExpert:
             tokens=tokens,
             cost_usd=cost(tokens, self._settings),
             latency_s=round(time.monotonic() - began, 4),
+            may_train=self._settings.may_train,
             lost=lost,
         )
 

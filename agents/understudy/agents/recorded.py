@@ -83,6 +83,7 @@ class RecordedExpert:
             expert=f"{self.name} (recorded)",
             tokens=tokens,
             cost_usd=cost(tokens, self._settings),
+            may_train=self._settings.may_train,
         )
 
 

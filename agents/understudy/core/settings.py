@@ -92,6 +92,8 @@ class ExpertSettings(Table):
     skills: tuple[str, ...] = ()
     """Domains that it knows well; none named means any."""
     reach: Literal["cloud", "private"] = "cloud"
+    may_train: bool = True
+    """Whether its terms of use allow training a model on its answers; false keeps them out of training."""
 
 
 class CollectionSettings(Table):

@@ -246,6 +246,8 @@ class ExpertAnswer(Data):
     tokens: ExpertTokens = ExpertTokens()
     cost_usd: float = 0.0
     latency_s: float = 0.0
+    may_train: bool = True
+    """Whether its terms of use allow training on it."""
     lost: Spend = Spend()
     """The worst case of attempts before it that may be billed too: nobody knows after a time-out."""
 

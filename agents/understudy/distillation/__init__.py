@@ -1,0 +1,1 @@
+"""Learning from experts: which of their answers may teach, and in what form."""
