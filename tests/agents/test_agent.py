@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -103,6 +104,27 @@ def test_an_expert_is_asked_cached_and_kept_as_an_example(ready: Path) -> None:
     assert first.cost_usd > 0
     assert again.cost_usd == 0
     assert len(server.requests) == 2
+
+
+def test_a_change_of_a_document_forgets_what_cited_it_and_nothing_else(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "trains.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.\n")
+    (files / "cats.md").write_text("# Cats\n\nCats purr when they are content.\n")
+    asked, quote = "When does the night train leave?", "leaves at 22:40"
+    said = {"question": asked, "text": "22:40", "citations": [{"document": "trains.md", "quote": quote}]}
+    (tmp_path / "answers.jsonl").write_text(json.dumps(said))
+    replay = ExpertSettings(name="replay", model=f"recorded:{tmp_path / 'answers.jsonl'}")
+    with Agent.open(tmp_path / "w", settings=Settings(deferral=ALWAYS_DEFER, experts=(replay,))) as agent:
+        agent.ingest([files])
+        routes = [agent.ask(asked).route]
+        (files / "cats.md").write_text("# Cats\n\nCats purr, and hunt at night.\n")
+        agent.ingest([files])
+        routes.append(agent.ask(asked).route)
+        (files / "trains.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40, as it ever did.\n")
+        agent.ingest([files])
+        routes.append(agent.ask(asked).route)
+    assert routes == ["expert", "cache", "expert"]
 
 
 def test_the_cache_knows_who_asks(ready: Path) -> None:

@@ -13,11 +13,12 @@ import pytest
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.records import Records
 from understudy.core.errors import WorkspaceError
-from understudy.core.protocols import CacheKey
+from understudy.core.protocols import Basis, Cached, CacheKey
 from understudy.core.types import Answer, Evidence, Example, ExpertAnswer, Scope
 
-KEY = CacheKey("What was revenue?", Scope(), "owner", "v1", ("Who are you?",))
+KEY = CacheKey("What was revenue?", Scope(), "owner", ("Who are you?",))
 ANSWER = Answer(question=KEY.question, text="412.6", route="expert", reason="asked", confidence=0.5, thread="t")
+CACHED = Cached(ANSWER, Basis({"report.md": "v1"}, "all"))
 
 
 def example(question: str = "Q", document: str | None = None) -> Example:
@@ -43,8 +44,8 @@ def records(tmp_path: Path) -> Iterator[Records]:
     ],
 )
 def test_recall(records: Records, key: CacheKey) -> None:
-    records.remember(KEY, ANSWER)
-    assert records.recall(key) == ANSWER
+    records.remember(KEY, CACHED)
+    assert records.recall(key) == CACHED
 
 
 @pytest.mark.parametrize(
@@ -55,26 +56,25 @@ def test_recall(records: Records, key: CacheKey) -> None:
         replace(KEY, scope=Scope(document="d")),
         replace(KEY, scope=Scope(collection="other")),
         replace(KEY, principal="guest"),
-        replace(KEY, versions="v2"),
         replace(KEY, history=()),
         replace(KEY, history=("Who are you?", "Who are you?")),
     ],
 )
 def test_no_recall_when_anything_differs(records: Records, key: CacheKey) -> None:
-    records.remember(KEY, ANSWER)
+    records.remember(KEY, CACHED)
     assert records.recall(key) is None
 
 
 def test_a_newer_answer_replaces_and_survives_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "a %41?b=c.sqlite"  # a path is no URL
     first = Records(path)
-    first.remember(KEY, ANSWER)
-    first.remember(KEY, ANSWER.model_copy(update={"text": "newer"}))
+    first.remember(KEY, CACHED)
+    first.remember(KEY, replace(CACHED, answer=ANSWER.model_copy(update={"text": "newer"})))
     first.close()
     second = Records(path)
     found = second.recall(KEY)
     assert found is not None
-    assert found.text == "newer"
+    assert found.answer.text == "newer"
     assert second.counts() == {"cached_answers": 1, "examples": 0}
     second.close()
     assert path.exists()
@@ -88,12 +88,12 @@ def test_examples_are_kept_in_order(records: Records) -> None:
 
 
 def test_it_can_be_read_while_it_is_written(records: Records, tmp_path: Path) -> None:
-    records.remember(KEY, ANSWER)
+    records.remember(KEY, CACHED)
     with sqlite3.connect(tmp_path / "records.sqlite") as other:
         assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         other.execute("BEGIN IMMEDIATE")
-        other.execute("DELETE FROM cache")
-        assert records.recall(KEY) == ANSWER
+        other.execute("DELETE FROM answers")
+        assert records.recall(KEY) == CACHED
         other.rollback()
     other.close()
 
@@ -114,9 +114,9 @@ def test_a_corrupt_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_stored_answer_that_cannot_be_read(records: Records, tmp_path: Path) -> None:
-    records.remember(KEY, ANSWER)
+    records.remember(KEY, CACHED)
     with sqlite3.connect(tmp_path / "records.sqlite") as other:
-        other.execute("UPDATE cache SET answer = '{}'")
+        other.execute("UPDATE answers SET answer = '{}'")
     other.close()
     with pytest.raises(WorkspaceError, match="corrupt"):
         records.recall(KEY)

@@ -26,7 +26,7 @@ from understudy.core.fakes import (
 )
 from understudy.core.protocols import Account, Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
-from understudy.core.types import Answer, Example, ExpertAnswer, Finding, Observation, Passage, Scope, Spend
+from understudy.core.types import Answer, Citation, Example, ExpertAnswer, Finding, Observation, Passage, Scope, Spend
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps
@@ -101,6 +101,21 @@ async def test_expert_then_cache() -> None:
     assert len(expert.asked) == 1
     changed = deps(SEARCH, POINT, retriever=FakeRetriever([PASSAGE], version="2"), **shared)
     assert (await run(changed, thread="third")).route == "expert"
+
+
+async def test_an_answer_is_given_again_while_the_documents_it_quotes_are_unchanged() -> None:
+    quote = Citation(document="d", title="T", location="page 2", start=50, end=50 + len(TEXT), quote=TEXT, score=0.7)
+    shared: dict[str, Any] = {"experts": [FakeExpert(citations=(quote,))], "cache": FakeCache()}
+    consult = Consult(reason="unsure")
+    first = await run(deps(SEARCH, consult, **shared))
+    elsewhere = deps(retriever=FakeRetriever([PASSAGE], version="2"), **shared)
+    again = await run(elsewhere, thread="u")
+    newer = PASSAGE.model_copy(update={"version": "v2"})
+    changed = deps(SEARCH, consult, retriever=FakeRetriever([newer], version="2"), **shared)
+    third = await run(changed, thread="w")
+    gone = deps(SEARCH, consult, retriever=FakeRetriever([], version="2"), **shared)
+    fourth = await run(gone, thread="x")
+    assert [a.route for a in (first, again, third, fourth)] == ["expert", "cache", "expert", "expert"]
 
 
 async def test_a_draft_without_any_confidence_is_no_answer_even_where_nobody_else_can_be_asked() -> None:

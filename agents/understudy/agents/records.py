@@ -7,10 +7,10 @@ import json
 import uuid
 from pathlib import Path
 
-from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select, text
 
 from understudy.agents.deferral.outcomes import role_of
-from understudy.core.protocols import CacheKey, folded
+from understudy.core.protocols import Basis, Cached, CacheKey, folded
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Example
 
@@ -18,13 +18,15 @@ __all__ = ["Records"]
 
 metadata = MetaData()
 cache = Table(
-    "cache",
+    "answers",
     metadata,
     Column("key", String, primary_key=True),
     Column("question", Text),
     Column("principal", String),
     Column("collection", String),
     Column("answer", Text),
+    Column("cited", Text),
+    Column("versions", String),
     Column("created", String),
 )
 examples = Table(
@@ -47,25 +49,32 @@ class Records:
         self._engine = open_sqlite(path)
         with workspace_errors(self._path):
             metadata.create_all(self._engine)
+            with self._engine.begin() as db:  # of before answers said what they rest on: they could never hit again
+                db.execute(text("DROP TABLE IF EXISTS cache"))
 
     def close(self) -> None:
         """Close the database."""
         self._engine.dispose()
 
-    def recall(self, key: CacheKey) -> Answer | None:
-        """The answer stored under exactly this key (questions compared up to case and white space)."""
+    def recall(self, key: CacheKey) -> Cached | None:
+        """What is stored under exactly this key (questions compared up to case and white space), stale or not."""
+        query = select(cache.c.answer, cache.c.cited, cache.c.versions).where(cache.c.key == digest(key))
         with workspace_errors(self._path), self._engine.connect() as db:
-            found = db.execute(select(cache.c.answer).where(cache.c.key == digest(key))).scalar()
-            return None if found is None else Answer.model_validate_json(found)
+            found = db.execute(query).one_or_none()
+            if found is None:
+                return None
+            return Cached(Answer.model_validate_json(found.answer), Basis(json.loads(found.cited), found.versions))
 
-    def remember(self, key: CacheKey, answer: Answer) -> None:
+    def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store or replace."""
         values = {
             "key": digest(key),
             "question": key.question,
             "principal": key.principal,
             "collection": key.scope.collection,
-            "answer": answer.model_dump_json(),
+            "answer": cached.answer.model_dump_json(),
+            "cited": json.dumps(dict(cached.basis.cited)),
+            "versions": cached.basis.versions,
             "created": now(),
         }
         with workspace_errors(self._path), self._engine.begin() as db:
@@ -109,5 +118,5 @@ class Records:
 
 def digest(key: CacheKey) -> str:
     """The hash of everything that must be equal for a hit."""
-    parts = [folded(key.question), key.scope.model_dump_json(), key.principal, key.versions]
+    parts = [folded(key.question), key.scope.model_dump_json(), key.principal]
     return hashlib.sha256(json.dumps([*parts, *map(folded, key.history)]).encode()).hexdigest()

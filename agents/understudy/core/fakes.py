@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError
-from understudy.core.protocols import Account, CacheKey, Cancel, Expert, Judgement, Payload
+from understudy.core.protocols import Account, Cached, CacheKey, Cancel, Expert, Judgement, Payload
 from understudy.core.steps import Step, Taken, ToolStep
 from understudy.core.types import (
-    Answer,
+    Citation,
     Draft,
     Evidence,
     Example,
@@ -89,6 +89,11 @@ class FakeRetriever:
     def versions(self, scope: Scope) -> str:
         """The version."""
         return self.version
+
+    def unchanged(self, scope: Scope, read: Mapping[str, str]) -> bool:
+        """Whether the passages still have these versions."""
+        held = {p.document: p.version for p in self.found}
+        return all(held.get(document) == version for document, version in read.items())
 
 
 @dataclass
@@ -183,6 +188,7 @@ class FakeExpert:
     reply: str | Exception = "expert says"
     name: str = "fake"
     recorded: bool = False
+    citations: tuple[Citation, ...] = ()
     asked: list[Payload] = field(default_factory=list)
 
     def worst(self, payload: Payload) -> Spend:
@@ -194,7 +200,7 @@ class FakeExpert:
         self.asked.append(payload)
         if isinstance(self.reply, Exception):
             raise self.reply
-        return ExpertAnswer(text=self.reply, expert=self.name, cost_usd=0.01)
+        return ExpertAnswer(text=self.reply, citations=self.citations, expert=self.name, cost_usd=0.01)
 
 
 @dataclass
@@ -220,15 +226,15 @@ class FakeExperts:
 class FakeCache:
     """An answer cache in memory."""
 
-    held: dict[CacheKey, Answer] = field(default_factory=dict)
+    held: dict[CacheKey, Cached] = field(default_factory=dict)
 
-    def recall(self, key: CacheKey) -> Answer | None:
+    def recall(self, key: CacheKey) -> Cached | None:
         """The answer under a key."""
         return self.held.get(key)
 
-    def remember(self, key: CacheKey, answer: Answer) -> None:
+    def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store."""
-        self.held[key] = answer
+        self.held[key] = cached
 
 
 @dataclass

@@ -28,8 +28,10 @@ from understudy.core.types import (
 __all__ = [
     "Account",
     "AnswerCache",
+    "Basis",
     "Budget",
     "CacheKey",
+    "Cached",
     "Cancel",
     "ExampleStore",
     "Expert",
@@ -83,6 +85,10 @@ class Retriever(Protocol):
 
     def versions(self, scope: Scope) -> str:
         """A digest of the ids and versions of the documents in scope: it changes when any of them does."""
+        ...
+
+    def unchanged(self, scope: Scope, read: Mapping[str, str]) -> bool:
+        """Whether some documents (version by id) are in scope still, in these versions."""
         ...
 
 
@@ -228,8 +234,25 @@ class CacheKey:
     question: str
     scope: Scope
     principal: str
-    versions: str
     history: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a cached answer rests on: it is given again for as long as this holds."""
+
+    cited: Mapping[str, str]
+    """The documents that it quotes, with their versions: no other document's change matters to it."""
+    versions: str
+    """Digest of all documents in scope. An answer that quotes nothing rests on all that was there to find."""
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A remembered answer."""
+
+    answer: Answer
+    basis: Basis
 
 
 def folded(question: str) -> str:
@@ -240,11 +263,11 @@ def folded(question: str) -> str:
 class AnswerCache(Protocol):
     """Remembers expert answers."""
 
-    def recall(self, key: CacheKey) -> Answer | None:
-        """The answer stored under exactly this key (questions compared up to case and white space)."""
+    def recall(self, key: CacheKey) -> Cached | None:
+        """What is stored under exactly this key (questions compared up to case and white space), stale or not."""
         ...
 
-    def remember(self, key: CacheKey, answer: Answer) -> None:
+    def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store or replace."""
         ...
 

@@ -21,9 +21,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
-from understudy.core.protocols import Account, CacheKey, Expert, Payload
+from understudy.core.protocols import Account, Basis, Cached, CacheKey, Expert, Payload, Retriever
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import (
+    Answer,
     Draft,
     Evidence,
     Example,
@@ -70,19 +71,31 @@ def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
 
 
 def cache_key(state: AskState) -> CacheKey:
-    """What must be equal for an answer to be given again: `versions` are those that the question was begun with."""
+    """What must be equal for an answer to be given again."""
     history = tuple(turn["question"] for turn in state["turns"])
-    return CacheKey(
-        state["question"], Scope.model_validate(state["scope"]), state["principal"], state["versions"], history
-    )
+    return CacheKey(state["question"], Scope.model_validate(state["scope"]), state["principal"], history)
+
+
+def basis_of(state: AskState, answer: Answer) -> Basis:
+    """What an answer rests on: what it quotes, as it was read, or all that was there when the question was begun."""
+    read = {p.document: p.version for p in evidence_of(state).passages}
+    quoted = {c.document for c in answer.citations if c.kind == "quote"}
+    return Basis({document: read[document] for document in sorted(quoted)}, state["versions"])
 
 
 async def recall(state: AskState, runtime: Run) -> AskState:
-    """An answer that was paid for already, under exactly the same circumstances."""
+    """An answer that was paid for already, if what it rests on is unchanged."""
     deps, scope = runtime.context, Scope.model_validate(state["scope"])
     versions = await asyncio.to_thread(deps.retriever.versions, scope)
-    found = await asyncio.to_thread(deps.cache.recall, cache_key({**state, "versions": versions}))
-    return {"versions": versions, "cached": found.model_dump(mode="json") if found else None}
+    found = await asyncio.to_thread(deps.cache.recall, cache_key(state))
+    if found is not None and not await asyncio.to_thread(holds, found.basis, versions, deps.retriever, scope):
+        found = None
+    return {"versions": versions, "cached": found.answer.model_dump(mode="json") if found else None}
+
+
+def holds(basis: Basis, versions: str, retriever: Retriever, scope: Scope) -> bool:
+    """Whether nothing has changed that an answer rests on."""
+    return retriever.unchanged(scope, basis.cited) if basis.cited else basis.versions == versions
 
 
 async def plan(state: AskState, runtime: Run) -> AskState:
@@ -282,7 +295,7 @@ async def learn(state: AskState, runtime: Run) -> AskState:
 
     def store() -> None:
         deps.examples.add(example)
-        deps.cache.remember(cache_key(state), answer)
+        deps.cache.remember(cache_key(state), Cached(answer, basis_of(state, answer)))
 
     try:
         await asyncio.to_thread(store)

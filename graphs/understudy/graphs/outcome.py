@@ -49,7 +49,7 @@ def from_cache(state: AskState, cached: dict[str, Any], now: float) -> Answer:
     renewed = {
         "question": state["question"],
         "route": "cache",
-        "reason": "asked before: the same question, scope, access and documents",
+        "reason": "asked before: the same question, scope and access, and what it rests on is unchanged",
         "cost_usd": 0.0,
         "latency_s": elapsed(state, now),
         "thread": state["thread"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,6 +107,11 @@ class HybridRetriever:
         """A digest of the ids and versions in scope."""
         entries = [e for e in self._store.entries(scope.collection) if scope.document in (None, e[0])]
         return hashlib.sha256("\n".join(f"{i}\t{v}" for i, v, _ in entries).encode()).hexdigest()
+
+    def unchanged(self, scope: Scope, read: Mapping[str, str]) -> bool:
+        """Whether some documents (version by id) are in scope still, in these versions."""
+        held = {i: v for i, v, _ in self._store.entries(scope.collection) if scope.document in (None, i)}
+        return all(held.get(document) == version for document, version in read.items())
 
     def _document_dense(self, vector: list[float], collection: str, keys: list[int]) -> list[tuple[int, float]]:
         if not keys:
