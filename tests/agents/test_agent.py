@@ -124,7 +124,10 @@ def test_a_change_of_a_document_forgets_what_cited_it_and_nothing_else(tmp_path:
         (files / "trains.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40, as it ever did.\n")
         agent.ingest([files])
         routes.append(agent.ask(asked).route)
+        taught = agent.examples()
     assert routes == ["expert", "cache", "expert"]
+    assert [(row["answer"], row["rejected"]) for row in taught] == [("22:40", ""), ("22:40", "")]
+    assert taught[0]["versions"] != taught[1]["versions"]
 
 
 def test_the_cache_knows_who_asks(ready: Path) -> None:

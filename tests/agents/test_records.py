@@ -87,6 +87,15 @@ def test_examples_are_kept_in_order(records: Records) -> None:
     assert records.examples()[0] == example("first")
 
 
+def test_answers_of_before_they_said_what_they_rest_on_are_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "records.sqlite"
+    with sqlite3.connect(path) as old:
+        old.execute("CREATE TABLE cache (key TEXT, answer TEXT)")
+    Records(path).close()
+    with sqlite3.connect(path) as now:
+        assert "cache" not in [name for (name,) in now.execute("SELECT name FROM sqlite_master")]
+
+
 def test_it_can_be_read_while_it_is_written(records: Records, tmp_path: Path) -> None:
     records.remember(KEY, CACHED)
     with sqlite3.connect(tmp_path / "records.sqlite") as other:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from understudy.agents import Agent
+from understudy.core.settings import DeferralSettings, ExpertSettings, Settings
+
 SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples" / "documents"
 
 
@@ -70,6 +73,27 @@ def test_examples_are_exported_as_training_rows(ready: Path, tmp_path: Path) -> 
     wrong = understudy("examples", "export", "--out", str(tmp_path / "no" / "rows.jsonl"), cwd=tmp_path)
     assert wrong.returncode == 2
     assert "rows.jsonl can't be written" in wrong.stderr
+
+
+def test_without_all_only_what_may_be_trained_on_is_exported(tmp_path: Path) -> None:
+    (tmp_path / "trains.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.\n")
+    asked = [f"When does the night train to Oslo leave on day {n}?" for n in range(8)]
+    cited = [{"document": "trains.md", "quote": "leaves at 22:40"}]
+    lines = [json.dumps({"question": q, "text": "22:40", "citations": cited}) for q in asked]
+    (tmp_path / "answers.jsonl").write_text("\n".join(lines))
+    replay = ExpertSettings(name="replay", model=f"recorded:{tmp_path / 'answers.jsonl'}")
+    settings = Settings(deferral=DeferralSettings(min_confidence=1.0), experts=(replay,))
+    with Agent.open(tmp_path / ".understudy", settings=settings) as agent:
+        agent.ingest([tmp_path / "trains.md"])
+        assert {agent.ask(question).route for question in asked} == {"expert"}
+    kept, everything = (
+        [json.loads(line) for line in understudy("examples", "export", *more, cwd=tmp_path).stdout.splitlines()]
+        for more in ((), ("--all",))
+    )
+    assert len(everything) == len(asked)
+    assert kept == [row for row in everything if row["completion"] and row["role"] == "train"]
+    assert 0 < len(kept) < len(everything)
+    assert '"quote":"leaves at 22:40"' in kept[0]["completion"][0]["content"]
 
 
 def test_status(ready: Path) -> None:

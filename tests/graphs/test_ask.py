@@ -118,6 +118,17 @@ async def test_an_answer_is_given_again_while_the_documents_it_quotes_are_unchan
     assert [a.route for a in (first, again, third, fourth)] == ["expert", "cache", "expert", "expert"]
 
 
+async def test_an_answer_whose_document_changed_while_it_was_read_is_not_given_again() -> None:
+    quote = Citation(document="d", title="T", location="page 2", start=50, end=50 + len(TEXT), quote=TEXT, score=0.7)
+    newer = PASSAGE.model_copy(update={"version": "v2"})
+    expert = FakeExpert(citations=(quote,))
+    shared: dict[str, Any] = {"experts": [expert], "cache": FakeCache(), "retriever": FakeRetriever([newer])}
+    shared["tools"] = FakeToolBox(Observation(passages=(PASSAGE, newer)))
+    consult = Consult(reason="unsure")
+    for thread in ("t", "u"):
+        assert (await run(deps(SEARCH, consult, **shared), thread=thread)).route == "expert"
+
+
 async def test_a_draft_without_any_confidence_is_no_answer_even_where_nobody_else_can_be_asked() -> None:
     sure, unsure, hopeless = (FakeJudge(accept=False, confidence=c) for c in (0.6, 0.2, 0.01))
     assert [(await run(deps(SEARCH, POINT, judge=j), thread=str(n))).route for n, j in enumerate((sure, unsure))] == [

@@ -9,7 +9,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from understudy.core.types import SmallTokens
 
-__all__ = ["AnswerStep", "Consult", "Decline", "Point", "Quote", "Step", "Taken", "ToolStep"]
+__all__ = [
+    "LONGEST_ANSWER",
+    "MOST_QUOTES",
+    "AnswerStep",
+    "Consult",
+    "Decline",
+    "Point",
+    "Quote",
+    "Step",
+    "Taken",
+    "ToolStep",
+]
+
+
+MOST_QUOTES = 3
+LONGEST_ANSWER = 600
+"""Characters."""
 
 
 class StepModel(BaseModel):
@@ -29,8 +45,8 @@ class AnswerStep(StepModel):
     """Answer from the evidence, each claim supported by a quote."""
 
     kind: Literal["answer"] = "answer"
-    quotes: Annotated[list[Quote], Field(min_length=1, max_length=3)]
-    text: Annotated[str, Field(min_length=1, max_length=600)]
+    quotes: Annotated[list[Quote], Field(min_length=1, max_length=MOST_QUOTES)]
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_ANSWER)]
 
 
 class Point(StepModel):

@@ -6,14 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from understudy.core.steps import AnswerStep, Decline, Quote
-from understudy.core.types import Example, Passage
+from understudy.core.steps import LONGEST_ANSWER, MOST_QUOTES, AnswerStep, Decline, Quote
+from understudy.core.types import Example, Message, Passage
 from understudy.distillation.curate import Curated
 
 __all__ = ["rows", "taught_step", "to_jsonl"]
-
-LONGEST_ANSWER = 600
-MOST_QUOTES = 3
 
 
 def rows(curated: Iterable[Curated], roles: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -51,7 +48,7 @@ def versions_of(passages: Sequence[Passage]) -> list[dict[str, str]]:
     return [{"document": d, "version": v} for d, v in {p.document: p.version for p in passages}.items()]
 
 
-def before_last_step(example: Example) -> Sequence[Any]:
+def before_last_step(example: Example) -> Sequence[Message]:
     """The transcript without the decision that the expert was asked about."""
     messages = example.transcript
     return messages[:-1] if messages and messages[-1].role == "assistant" else messages

@@ -78,7 +78,8 @@ def cache_key(state: AskState) -> CacheKey:
 
 def basis_of(state: AskState, answer: Answer) -> Basis:
     """What an answer rests on: what it quotes, as it was read, or all that was there when the question was begun."""
-    read = {p.document: p.version for p in evidence_of(state).passages}
+    # Of a document that changed between two searches the first version counts: such an answer is not given again.
+    read = {p.document: p.version for p in reversed(evidence_of(state).passages)}
     quoted = {c.document for c in answer.citations if c.kind == "quote"}
     return Basis({document: read[document] for document in sorted(quoted)}, state["versions"])
 

@@ -105,13 +105,16 @@ class HybridRetriever:
 
     def versions(self, scope: Scope) -> str:
         """A digest of the ids and versions in scope."""
-        entries = [e for e in self._store.entries(scope.collection) if scope.document in (None, e[0])]
-        return hashlib.sha256("\n".join(f"{i}\t{v}" for i, v, _ in entries).encode()).hexdigest()
+        held = self._versions_by_id(scope)
+        return hashlib.sha256("\n".join(f"{i}\t{v}" for i, v in held.items()).encode()).hexdigest()
 
     def unchanged(self, scope: Scope, read: Mapping[str, str]) -> bool:
         """Whether some documents (version by id) are in scope still, in these versions."""
-        held = {i: v for i, v, _ in self._store.entries(scope.collection) if scope.document in (None, i)}
+        held = self._versions_by_id(scope)
         return all(held.get(document) == version for document, version in read.items())
+
+    def _versions_by_id(self, scope: Scope) -> dict[str, str]:
+        return {i: v for i, v, _ in self._store.entries(scope.collection) if scope.document in (None, i)}
 
     def _document_dense(self, vector: list[float], collection: str, keys: list[int]) -> list[tuple[int, float]]:
         if not keys:
