@@ -83,8 +83,8 @@ def test_a_newer_answer_replaces_and_survives_a_restart(tmp_path: Path) -> None:
 def test_examples_are_kept_in_order(records: Records) -> None:
     ids = [records.add(example(q)) for q in ("first", "second")]
     assert len(set(ids)) == 2
-    assert [e.question for e in records.examples()] == ["first", "second"]
-    assert records.examples()[0] == example("first")
+    assert [e.question for e in records.examples().values()] == ["first", "second"]
+    assert next(iter(records.examples().values())) == example("first")
 
 
 def test_answers_of_before_they_said_what_they_rest_on_are_not_kept(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from understudy.agents.profiles import POINTING, percent
 from understudy.agents.small_model import SmallModel, starter_path, thread_words
 from understudy.apps.bench.data import squad_questions
 from understudy.apps.folder import may_train, read_lines
-from understudy.apps.starter.cloze import cloze_readings
 from understudy.apps.starter.corpus import Reading, asked_about, normalised_text, tatqa_readings, training_documents
 from understudy.apps.starter.script import Script, step
 from understudy.apps.starter.tables import ask, make_table
 from understudy.apps.starter.transcripts import table_passage, table_transcripts
 from understudy.apps.starter.variation import changed_questions, cropped, near_misses
 from understudy.core.types import Evidence, Finding, Message, Observation, Passage, Scope
+from understudy.distillation.cloze import cloze_readings
 from understudy.tools.lookup import lookup
 from understudy.tools.toolbox import LocalToolBox
 

@@ -14,15 +14,16 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from understudy.agents.small_model import SmallModel
-from understudy.apps.starter import train_reader
 from understudy.apps.starter.card import write_card
-from understudy.apps.starter.checkpoint import identity_of, load_checkpoint, save_checkpoint
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
-from understudy.apps.starter.reader_data import Encoded, ReaderRecipe
+from understudy.apps.starter.reader_data import ReaderRecipe
 from understudy.apps.starter.train_planner import PlannerRecipe, Sequenced, evaluate, fit, kept_apart, sequence
 from understudy.apps.starter.transcripts import table_transcripts, transcript_text
 from understudy.core.steps import Consult, Decline
 from understudy.core.types import Evidence, Message
+from understudy.distillation.checkpoint import identity_of, load_checkpoint, save_checkpoint
+from understudy.distillation.reader_lora import Encoded
+from understudy.distillation.reader_lora import fit as fit_reader
 from understudy.retrieval.torch_models import SpanReader
 
 RECIPE = PlannerRecipe(steps=240, batch=2)
@@ -114,7 +115,7 @@ def reader_plan() -> list[list[Encoded]]:
 def reader_weights(checkpoint: Path, batches: list[list[Encoded]]) -> dict[str, Tensor]:
     torch.manual_seed(1)
     encoder = BertModel(BertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64))
-    return train_reader.fit(SpanReader(encoder, hidden_size=32), batches, READER, checkpoint, asdict(READER))
+    return fit_reader(SpanReader(encoder, hidden_size=32), batches, READER, checkpoint, asdict(READER))
 
 
 def test_a_killed_run_of_the_reader_that_goes_on_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:

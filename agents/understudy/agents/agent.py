@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +17,7 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.briefing import build_payload
+from understudy.agents.cast import Cast, CollectionsCast, Players
 from understudy.agents.deferral.budget import Ledger
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.pool import Pool
@@ -23,19 +25,24 @@ from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.experts import build_experts
+from understudy.agents.general import general_answers
 from understudy.agents.guard import EgressGuard
 from understudy.agents.loop import Loop
 from understudy.agents.records import Records
+from understudy.agents.refining import AdapterKeeper, DomainExamples, DomainGate, Refinery, Relabelling
+from understudy.agents.rehearsal import NoCache, NoExperts, Noted
 from understudy.agents.small_model import SmallModel, starter_path
-from understudy.core.errors import ModelFileError, QuestionError, ScopeError
+from understudy.core.errors import AdapterError, ModelFileError, QuestionError, ScopeError
 from understudy.core.protocols import Cancel
 from understudy.core.settings import Settings
-from understudy.core.types import Answer, Scope
+from understudy.core.types import AdapterCard, Answer, Example, Outcome, Scope
 from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
+from understudy.distillation.registry import Registry
+from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer
 from understudy.graphs.ask import build_ask_graph
-from understudy.graphs.run import stream
+from understudy.graphs.run import alone, stream
 from understudy.graphs.state import Deps, Event, never
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever
@@ -76,8 +83,16 @@ class Agent:
         )
         self.guard = EgressGuard(settings, self.sensitivity)
         nearest = Nearest(self.encoder.embed_documents, self.records.questions)
+        self.registry = Registry(workspace.adapters)
+        self.cast = Cast(self.registry, self.model, self.model.name, self.reader, settings.small_model.threads)
         self.deferral = Deferral(
-            workspace, settings.deferral, self.model.name, self.labelled, [e.name for e in settings.experts], nearest
+            workspace,
+            settings.deferral,
+            self.model.name,
+            CollectionsCast(self.cast, self.place),
+            self.labelled,
+            [e.name for e in settings.experts],
+            nearest,
         )
         outcomes = self.deferral.store
         self.experts = Pool(
@@ -87,6 +102,7 @@ class Agent:
             self.domain,
         )
         self._loop = Loop()
+        self.refinery = self._refinery()
         self._threads = self._loop.run(checkpointer(workspace.threads))
         self._graph = build_ask_graph(self._threads)
         self._held = ExitStack()
@@ -235,6 +251,28 @@ class Agent:
         finally:
             stopped.set()
 
+    def _refinery(self) -> Refinery:
+        trainer = ReaderTrainer(
+            lambda question, scope, limit: self.retriever.search(question, scope, limit=limit),
+            ReaderRecipe(seed=self.settings.refine.seed),
+        )
+        breadth = trainer.recipe.breadth
+        examples = DomainExamples(self.records.examples, self.place)
+
+        def rehearse(example: Example, players: Players) -> Outcome:
+            return self._loop.run(self.rehearse(example, players))
+
+        return Refinery(
+            root=self.workspace.adapters,
+            checkpoints=self.workspace.refinements,
+            examples=examples,
+            trainer=trainer,
+            gate=DomainGate(self.cast, rehearse, general_answers, breadth),
+            keeper=AdapterKeeper(self.registry, self.cast, self.model.name, breadth, trainer),
+            relabelling=Relabelling(examples, rehearse, self.cast, self.deferral),
+            settings=self.settings.refine,
+        )
+
     def status(self) -> dict[str, Any]:
         """Model, collections, experts and what has been learned, as plain data."""
         answers: dict[str, list[dict[str, object]]] = {}
@@ -269,14 +307,15 @@ class Agent:
         scope = Scope(collection=collection, document=document)
         self.retriever.check(scope)
         named = thread or uuid.uuid4().hex[:12]
-        events = stream(self._graph, self._deps(cancel), asked, scope, self.principal, named, job)
+        players = self.cast.playing(*self.place(collection))
+        events = stream(self._graph, self._deps(players, cancel), asked, scope, self.principal, named, job)
         async for event in events:
             yield event
 
-    def _deps(self, cancel: Cancel) -> Deps:
+    def _deps(self, players: Players, cancel: Cancel = never) -> Deps:
         return Deps(
-            planner=self.model,
-            tools=self.toolbox,
+            planner=players.planner,
+            tools=self.toolbox.reading_with(players.reader),
             retriever=self.retriever,
             judge=self.deferral.judge(),
             guard=self.guard,
@@ -286,7 +325,7 @@ class Agent:
             cache=self.records,
             examples=self.records,
             brief=build_payload,
-            small_model=self.model.name,
+            small_model=players.name,
             max_steps=self.settings.small_model.max_steps,
             cancel=cancel,
         )
@@ -295,9 +334,86 @@ class Agent:
         """Derive the threshold anew from all outcomes, and say how reliable the confidence is."""
         return calibration_of(self.deferral.rows(), self.deferral.derive())
 
+    def refine(self, domain: str | None = None) -> list[dict[str, Any]]:
+        """Learn from the examples of a domain, or of all: what is trained goes live only if it proves better.
+
+        Gives what became of every domain and access label. A refinement that was killed goes on where it was. Questions
+        may be asked meanwhile.
+
+        Raises:
+            ScopeError: no collection is of this domain.
+            AdapterError: an adapter's files are damaged.
+        """
+        return self.refinery.refine(domain)
+
+    def adapters(self) -> list[dict[str, Any]]:
+        """Every adapter in short, whether it is live, and what the gate said."""
+        live = {
+            (d, lb): self.registry.history(d, lb)[-1:] for d, lb in {(c.domain, c.label) for c in self.registry.cards()}
+        }
+        return [
+            {
+                "domain": card.domain,
+                "label": card.label,
+                "version": card.version,
+                "live": [card.version] == live[card.domain, card.label],
+                "base": card.base,
+                "created": card.created,
+                "examples": card.examples,
+                "gate": card.gate.model_dump(mode="json"),
+            }
+            for card in self.registry.cards()
+        ]
+
+    def adapter(self, domain: str, version: str, *, label: str | None = None) -> AdapterCard:
+        """The card of an adapter. Raises `AdapterError`."""
+        return self.registry.card(domain, self._label(domain, label), version)
+
+    def promote(self, domain: str, version: str, *, label: str | None = None, force: bool = False) -> None:
+        """Put an adapter in force; questions in flight finish with the one before.
+
+        Raises `AdapterError`: there is none, its files are damaged, or the gate turned it down (unless `force`).
+        """
+        card = self.adapter(domain, version, label=label)
+        if not (card.gate.promoted or force):
+            raise AdapterError(
+                f"the gate turned {version} of {domain!r} down: {card.gate.reason}; --force overrules it"
+            )
+        self.refinery.keeper.promote(card)
+        self.refinery.relabelling.recalibrate(card.domain, card.label)
+
+    def rollback(self, domain: str, *, label: str | None = None) -> str | None:
+        """Go back to the adapter before the live one; gives its version, `None` for the bare model.
+
+        Raises `AdapterError`: none is live.
+        """
+        where = self._label(domain, label)
+        version = self.registry.rollback(domain, where)
+        self.cast.swap(domain, where)
+        self.deferral.derive()
+        return version
+
+    def _label(self, domain: str, label: str | None) -> str:
+        known = list(self.registry.labels(domain))
+        if label is None and len(known) == 1:
+            return known[0]
+        if label not in known:
+            named = ", ".join(known) or "none"
+            raise AdapterError(f"name an access label of domain {domain!r} that has adapters; there are: {named}")
+        return label
+
+    async def rehearse(self, example: Example, players: Players) -> Outcome:
+        """The small model alone on an example's question, with nobody to ask and nothing remembered."""
+        noted = Noted()
+        deps = replace(
+            self._deps(players), experts=NoExperts(), cache=NoCache(), outcomes=noted, on_text=lambda _text: None
+        )
+        await alone(deps, example.question, example.scope, example.principal, example.history)
+        return noted.outcome
+
     def examples(self) -> list[dict[str, Any]]:
         """Every example as a training row, with its role, and the reason where it may not be trained on."""
-        held = self.records.examples()
+        held = list(self.records.examples().values())
         return list(rows(curate(held), [role_of(e.question, e.scope) for e in held]))
 
     def promise(self) -> dict[str, Any]:
@@ -316,6 +432,11 @@ class Agent:
         """
         priced = all(e.input_usd_per_mtok or e.output_usd_per_mtok for e in self.settings.experts)
         return self.guard.permits(collection) and self.experts.awake() and self.ledger.open(priced=priced)
+
+    def place(self, collection: str) -> tuple[str, str]:
+        """The domain and the access label of a collection: what its adapters go by."""
+        policy = self.settings.collections.get(collection)
+        return self.domain(collection), (policy.label if policy else None) or collection
 
     def domain(self, collection: str) -> str:
         """What a collection is about."""

@@ -95,11 +95,11 @@ class Records:
             db.execute(insert(examples).values(values))
         return values["id"]
 
-    def examples(self) -> list[Example]:
-        """All examples, oldest first."""
+    def examples(self) -> dict[str, Example]:
+        """All examples by id, oldest first."""
         with workspace_errors(self._path), self._engine.connect() as db:
-            bodies = db.scalars(select(examples.c.body).order_by(examples.c.created)).all()
-            return [Example.model_validate_json(body) for body in bodies]
+            rows = db.execute(select(examples.c.id, examples.c.body).order_by(examples.c.created)).all()
+            return {row.id: Example.model_validate_json(row.body) for row in rows}
 
     def questions(self, collection: str) -> list[str]:
         """The questions of a collection that an expert has answered, oldest first."""

@@ -95,6 +95,11 @@ class Retriever(Protocol):
 class Reader(Protocol):
     """Finds spans that may answer a question."""
 
+    @property
+    def breadth(self) -> int:
+        """How many passages it is to be given."""
+        ...
+
     def read(self, question: str, passages: Sequence[Passage]) -> Observation:
         """Findings (best first, `passage` counts into `passages`) and the probability that these passages answer."""
         ...

@@ -17,6 +17,7 @@ __all__ = [
     "CollectionSettings",
     "DeferralSettings",
     "ExpertSettings",
+    "RefineSettings",
     "Settings",
     "SmallModelSettings",
 ]
@@ -103,6 +104,19 @@ class CollectionSettings(Table):
     egress: Literal["allow", "ask", "never"] = "allow"
     domain: str | None = None
     """What its documents are about, such as `finance`; the collection's own name by default."""
+    label: str | None = None
+    """Access label: collections of one domain and one label share an adapter. The collection's own name by default, so
+    that what was learned from one collection serves no other."""
+
+
+class RefineSettings(Table):
+    """`[refine]`."""
+
+    every: Annotated[int | None, Field(ge=1)] = None
+    """Refine by itself after so many new examples; only on request by default."""
+    least_examples: Annotated[int, Field(ge=10)] = 40
+    """To train on, without which nothing is learned."""
+    seed: int = 17
 
 
 class Settings(Table):
@@ -113,6 +127,7 @@ class Settings(Table):
     budget: BudgetSettings = BudgetSettings()
     experts: tuple[ExpertSettings, ...] = ()
     collections: dict[str, CollectionSettings] = {}
+    refine: RefineSettings = RefineSettings()
 
     @classmethod
     def load(cls, path: Path) -> Settings:

@@ -93,6 +93,16 @@ class Workspace:
         return self.root / "deferral.json"
 
     @property
+    def adapters(self) -> Path:
+        """Folder of adapters, and of refinements in progress."""
+        return self.root / "adapters"
+
+    @property
+    def refinements(self) -> Path:
+        """SQLite: LangGraph's checkpoints of refinements."""
+        return self.root / "refinements.sqlite"
+
+    @property
     def threads(self) -> Path:
         """SQLite: LangGraph's checkpoints."""
         return self.root / "threads.sqlite"

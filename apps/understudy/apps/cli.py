@@ -27,6 +27,8 @@ starter = typer.Typer(help="The model that ships with Understudy.", no_args_is_h
 app.add_typer(starter, name="starter")
 examples = typer.Typer(help="What experts have taught.", no_args_is_help=True)
 app.add_typer(examples, name="examples")
+adapters = typer.Typer(help="What was learned, by version.", no_args_is_help=True)
+app.add_typer(adapters, name="adapters")
 err = Console(stderr=True)
 out = Console()
 
@@ -177,6 +179,74 @@ def calibrate(
         print_json(found.model_dump(mode="json", exclude={"derivation": {"calibrator"}}))
     else:
         show_calibration(out, found)
+
+
+@app.command()
+def refine(
+    context: typer.Context,
+    domain: Annotated[str | None, typer.Option(help="Only this one; all by default.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Learn from experts' answers; what is trained goes live only if it proves better. A killed run goes on."""
+    from understudy.apps.present import show_refinement
+
+    with opened(context) as agent:
+        found = agent.refine(domain)
+    if as_json:
+        print_json({"refinements": found})
+    else:
+        show_refinement(out, found)
+
+
+Domain = Annotated[str, typer.Argument(help="The domain, such as a collection's name.")]
+Label = Annotated[str | None, typer.Option(help="Access label, where the domain has several.")]
+
+
+@adapters.command("list")
+def list_adapters(context: typer.Context, as_json: Json = False) -> None:
+    """All versions, those turned down too."""
+    from understudy.apps.present import show_adapters
+
+    with opened(context) as agent:
+        found = agent.adapters()
+    if as_json:
+        print_json({"adapters": found})
+    else:
+        show_adapters(out, found)
+
+
+@adapters.command("show")
+def show_adapter(
+    context: typer.Context,
+    domain: Domain,
+    version: Annotated[str, typer.Argument(help="Such as v2.")],
+    label: Label = None,
+) -> None:
+    """The card of one version: what it was made from, and what the gate found."""
+    with opened(context) as agent:
+        print_json(agent.adapter(domain, version, label=label).model_dump(mode="json"))
+
+
+@adapters.command("promote")
+def promote_adapter(
+    context: typer.Context,
+    domain: Domain,
+    version: Annotated[str, typer.Argument(help="Such as v2.")],
+    label: Label = None,
+    force: Annotated[bool, typer.Option("--force", help="Although the gate turned it down.")] = False,
+) -> None:
+    """Put a version in force."""
+    with opened(context) as agent:
+        agent.promote(domain, version, label=label, force=force)
+    out.print(f"{version} of {domain} is live", highlight=False, markup=False)
+
+
+@adapters.command("rollback")
+def rollback_adapter(context: typer.Context, domain: Domain, label: Label = None) -> None:
+    """Go back to the version before the live one."""
+    with opened(context) as agent:
+        version = agent.rollback(domain, label=label)
+    out.print(f"{version or 'the model without an adapter'} is live for {domain}", highlight=False, markup=False)
 
 
 @app.command()

@@ -130,3 +130,30 @@ def interval_of(figure: Estimate | None) -> str:
     if figure is None:
         return "can't be measured: all drafts are right, or all wrong"
     return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f}), n = {figure.n}"
+
+
+def show_refinement(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """What became of every domain."""
+    if not found:
+        console.print("no expert has answered anything yet: there is nothing to learn from")
+    for run in found:
+        state = "live" if run["promoted"] else "not live"
+        name = f"{run['domain']} {run['version'] or ''}".strip()
+        console.print(f"{name}: {state}; {run['reason']}", highlight=False, markup=False)
+        for reason, count in (run["rejected"] or {}).items():
+            console.print(f"  {count} examples left out: {reason}", highlight=False, markup=False)
+
+
+def show_adapters(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """All versions, with what the gate found."""
+    if not found:
+        console.print("no adapters yet; understudy refine makes them from experts' answers")
+        return
+    table = Table("domain", "label", "version", "", "agrees with the expert: before", "then", "p", "gate")
+    for a in found:
+        gate = a["gate"]
+        table.add_row(
+            escape(a["domain"]), escape(a["label"]), a["version"], "live" if a["live"] else "",
+            f"{gate['live']:.2f}", f"{gate['candidate']:.2f}", f"{gate['p']:.3f}", escape(gate["reason"]),
+        )  # fmt: skip
+    console.print(table)

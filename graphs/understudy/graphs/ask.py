@@ -291,6 +291,7 @@ async def learn(state: AskState, runtime: Run) -> AskState:
         small_model=deps.small_model,
         principal=state["principal"],
         signals=state["signals"],
+        probability=state["probability"],
     )
     answer = answered(state, deps.clock())
 

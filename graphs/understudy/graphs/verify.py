@@ -46,6 +46,8 @@ def pointed(step: Point, evidence: Evidence) -> tuple[str, list[Citation], list[
     if not findings:
         return "", [], ["it points at no finding"]
     citations = [c for f in findings for c in cited(f, evidence)]
+    if not citations and all(denies(f) for f in findings):
+        return findings[0].text, list(absence(evidence)), [] if evidence.passages else ["nothing was searched"]
     problems = [f"the support of {f.text!r} is not in its passage" for f in findings if misplaced(f, evidence)]
     if not citations and not problems and any(f.origin != "tool" for f in findings):
         problems = [f"nothing in the documents supports {findings[0].text!r}"]
@@ -61,6 +63,11 @@ def cited(finding: Finding, evidence: Evidence) -> Iterable[Citation]:
     if misplaced(finding, evidence):
         return
     yield citation(evidence.passages[finding.passage], finding.quote_start, finding.quote_end, finding.score)
+
+
+def denies(finding: Finding) -> bool:
+    """Whether it is a reader's "No", which rests on what was searched in vain."""
+    return finding.origin == "reader" and finding.passage is None and not finding.inputs
 
 
 def misplaced(finding: Finding, evidence: Evidence) -> bool:

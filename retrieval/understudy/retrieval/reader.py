@@ -13,14 +13,18 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from understudy.core.types import Finding, Observation, Passage
-from understudy.retrieval.confidence import Confidence, missing_share, stop_ids
+from understudy.retrieval.confidence import SIGNALS, Confidence, missing_share, stop_ids
 from understudy.retrieval.embed import padded
 from understudy.retrieval.onnx_models import READER_WEIGHTS, reader_session, tokenizer_path
+from understudy.retrieval.verdict import NO, YES, Verdict, polar
 
 __all__ = ["SpanReader"]
 
 MAX_TOKENS = 288
 STRIDE = 96
+BREADTH = 5
+"""Passages that a reader is given, unless an adapter has learned to read more."""
+ANSWERABLE = SIGNALS.index("answerable")
 LONGEST_SPAN = 48
 CANDIDATES = 20
 """Spans of a window that are looked at."""
@@ -48,8 +52,9 @@ class SpanReader:
     Args:
         threads: of onnxruntime; all cores by default.
         spans: how many findings at most.
-        weights: other than the shipped ones.
+        weights: other than the shipped ones, such as an adapter's.
         confidence: other than what lies in the weights.
+        breadth: passages that it is to be given.
     """
 
     def __init__(
@@ -59,9 +64,12 @@ class SpanReader:
         spans: int = 4,
         weights: Path = READER_WEIGHTS,
         confidence: Confidence | None = None,
+        breadth: int = BREADTH,
     ) -> None:
+        self.breadth = breadth
         self._session: Any = reader_session(threads, weights)
         self._confidence = confidence or Confidence.load(weights)
+        self._verdict = Verdict.load(weights)
         self._tokenizer = Tokenizer.from_file(str(tokenizer_path()))
         self._tokenizer.no_padding()
         self._questions = Tokenizer.from_file(str(tokenizer_path()))
@@ -74,9 +82,14 @@ class SpanReader:
     def read(self, question: str, passages: Sequence[Passage]) -> Observation:
         """Findings, best first, and the probability that these passages answer the question.
 
-        A finding's score is the probability that it is the right answer.
+        A finding's score is the probability that it is the right answer. With a verdict, a question for yes or no
+        gets that as its only finding: "Yes" with the words that it rests on, or "No", which rests on all passages.
         """
-        rated = [(*self._confidence.of(span.signals), span) for span in self.candidates(question, passages)]
+        candidates = self.candidates(question, passages)
+        if self._verdict is not None and candidates and polar(question):
+            said = verdict_finding(self._verdict, candidates, passages)
+            return Observation(findings=(said,), answerable=said.score)
+        rated = [(*self._confidence.of(span.signals), span) for span in candidates]
         ranked = sorted(rated, key=lambda r: -r[0])
         chosen = non_overlapping([(right, span) for right, _, span in ranked], self._spans)
         return Observation(
@@ -178,6 +191,27 @@ def non_overlapping(spans: Sequence[tuple[float, Span]], count: int) -> list[tup
         if len(kept) == count:
             break
     return kept
+
+
+def likeliest(candidates: Sequence[Span]) -> dict[int, Span]:
+    """By passage, the span of the highest answerability, and of that window the likeliest."""
+    best: dict[int, Span] = {}
+    for span in candidates:
+        held = best.get(span.passage)
+        if held is None or (span.signals[ANSWERABLE], span.signals[0]) > (held.signals[ANSWERABLE], held.signals[0]):
+            best[span.passage] = span
+    return best
+
+
+def verdict_finding(verdict: Verdict, candidates: Sequence[Span], passages: Sequence[Passage]) -> Finding:
+    """Yes, with the sentence around the likeliest span of the likeliest passage; or no, with none."""
+    best = likeliest(candidates)
+    yes = verdict.of([span.signals[ANSWERABLE] for span in best.values()])
+    if yes < 0.5:
+        return Finding(text=NO, score=1 - yes, origin="reader")
+    span = max(best.values(), key=lambda s: s.signals[ANSWERABLE])
+    around_it = finding(span, yes, passages[span.passage])
+    return around_it.model_copy(update={"text": YES, "start": None, "end": None})
 
 
 def finding(span: Span, score: float, passage: Passage) -> Finding:

@@ -9,18 +9,38 @@ import pytest
 
 from understudy.agents.deferral.agreement import agreement
 from understudy.agents.deferral.derive import derive, load, save, stale
-from understudy.agents.deferral.outcomes import OutcomeStore, Row
+from understudy.agents.deferral.outcomes import OutcomeStore, Peers, Row
 from understudy.agents.deferral.pool import Record
 from understudy.agents.deferral.reliability import calibration_of
 from understudy.agents.deferral.service import Deferral
-from understudy.agents.deferral.signals import Nearest
+from understudy.agents.deferral.signals import Nearest, track_record
 from understudy.core.errors import WorkspaceError
 from understudy.core.settings import DeferralSettings
-from understudy.core.types import Draft, Evidence, ExpertAnswer, Outcome, Scope
+from understudy.core.types import Citation, Draft, Evidence, ExpertAnswer, Outcome, Scope
 from understudy.core.workspace import Workspace
 
 NOBODY = Nearest(lambda texts: [[1.0]] * len(texts), lambda collection: [])
 LOOSE = DeferralSettings(max_quality_loss=0.1, confidence=0.9)
+
+
+def always_m(collection: str) -> str:
+    return "m"
+
+
+class Bare:
+    """One model everywhere, in no adapter."""
+
+    def __init__(self, named: str = "m") -> None:
+        self.named = named
+
+    def name(self, collection: str) -> str:
+        return self.named
+
+    def adapters(self) -> str | None:
+        return None
+
+
+BARE = Bare()
 
 
 def draft(text: str = "1961") -> Draft:
@@ -76,12 +96,12 @@ def test_what_is_kept_of_a_question(tmp_path: Path) -> None:
     store.note(outcome(6, scope=Scope(collection="secret")), 1.0)
     store.note(outcome(7, small_model="another"), 1.0)
     store.note(outcome(9), 0.0)  # at a time when nothing was compared
-    rows = store.rows("m")
+    rows = store.rows(always_m)
     assert [(r.drafted, r.quality, r.probability) for r in rows] == [
         (True, 1.0, 1.0), (True, 0.0, 1.0), (False, None, 1.0), (True, None, 0.25), (True, None, 0.5),
     ]  # fmt: skip
     assert [r.failed for r in rows] == [False, False, False, False, True]
-    assert store.labels("m") == 2
+    assert store.labels(always_m) == 2
     store.note_call("gpt", "finance", usable=True)
     store.note_call("gpt", "finance", usable=False)
     assert (store.record("gpt", "finance"), store.record("gpt", "health")) == (Record(1, 2), Record())
@@ -142,7 +162,7 @@ def test_another_expert_begins_anew_with_and_without_labels(tmp_path: Path) -> N
     first.note(outcome(2, expert=None, drawn=False, probability=0.25), 0.25)
     first.close()
     second = OutcomeStore(tmp_path / "o.sqlite", lambda collection: True, ["gpt", "claude"])
-    assert second.rows("m") == []
+    assert second.rows(always_m) == []
     second.close()
 
 
@@ -170,7 +190,7 @@ def test_a_derivation_is_kept_and_grows_stale(tmp_path: Path) -> None:
 
 def test_deferral_learns_as_labels_come_and_remembers_over_a_restart(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path)
-    deferral = Deferral(workspace, LOOSE, "m", lambda collection: True, ["gpt"], NOBODY)
+    deferral = Deferral(workspace, LOOSE, "m", BARE, lambda collection: True, ["gpt"], NOBODY)
     assert not deferral.judge().judge("q", Scope(), draft(), Evidence(), {}).accept
     for number in range(120):
         deferral.note(outcome(number))
@@ -178,14 +198,14 @@ def test_deferral_learns_as_labels_come_and_remembers_over_a_restart(tmp_path: P
     labels = deferral.derivation.labels
     assert labels >= 90
     deferral.close()
-    again = Deferral(workspace, LOOSE, "m", lambda collection: True, ["gpt"], NOBODY)
+    again = Deferral(workspace, LOOSE, "m", BARE, lambda collection: True, ["gpt"], NOBODY)
     assert again.derivation.threshold is not None
     assert again.judge().judge("q", Scope(), draft(), Evidence(), {}).accept
     again.close()
-    replaced = Deferral(workspace, LOOSE, "m", lambda collection: True, ["claude"], NOBODY)
+    replaced = Deferral(workspace, LOOSE, "m", BARE, lambda collection: True, ["claude"], NOBODY)
     assert replaced.derivation.threshold is None, "a promise is against the experts that there are"
     replaced.close()
-    other = Deferral(workspace, LOOSE, "another model", lambda collection: True, ["gpt"], NOBODY)
+    other = Deferral(workspace, LOOSE, "another model", Bare("another model"), lambda collection: True, ["gpt"], NOBODY)
     assert other.derivation.threshold is None, "a promise is of one model"
     other.close()
 
@@ -203,7 +223,7 @@ def test_distance_to_what_an_expert_answered() -> None:
 
 
 def test_the_sampling_in_force_is_kept_with_every_question_whatever_became_of_it(tmp_path: Path) -> None:
-    deferral = Deferral(Workspace.open(tmp_path), LOOSE, "m", lambda collection: True, ["gpt"], NOBODY)
+    deferral = Deferral(Workspace.open(tmp_path), LOOSE, "m", BARE, lambda collection: True, ["gpt"], NOBODY)
     for number in range(120):
         deferral.note(outcome(number))
     assert {row.in_force for row in deferral.rows()[:20]} == {1.0}, "nothing was accepted yet"
@@ -213,3 +233,29 @@ def test_the_sampling_in_force_is_kept_with_every_question_whatever_became_of_it
     deferral.note(outcome(501, said=None))
     assert [row.in_force for row in deferral.rows()[-2:]] == [rate, rate]
     deferral.close()
+
+
+def test_a_no_that_rests_on_a_search_in_vain_agrees_with_an_expert_that_finds_nothing() -> None:
+    nothing = ExpertAnswer(text="No", not_in_documents=True, expert="gpt")
+    searched = Citation(kind="absence", document="d", title="d", location="", start=0, end=0, quote="", score=1.0)
+    assert agreement(draft("No").model_copy(update={"citations": (searched,)}), nothing) == 1.0
+    assert agreement(draft("No"), nothing) == 0.0
+    quote = searched.model_copy(update={"kind": "quote", "quote": "x", "end": 1})
+    assert agreement(draft("No").model_copy(update={"citations": (searched, quote)}), nothing) == 0.0
+
+
+def test_peers_are_the_same_question_of_other_documents_answered_by_the_same_model(tmp_path: Path) -> None:
+    store = OutcomeStore(tmp_path / "o.sqlite", lambda collection: True, ["gpt"])
+    for n, (said, expert) in enumerate([("No", "No"), ("No", "Yes"), ("Yes", "Yes")]):
+        store.note(outcome(said=said, expert=expert, question="Is there a cap?", scope=Scope(document=f"d{n}")), 1.0)
+    store.note(outcome(said="No", expert="No", question="Is there a floor?", scope=Scope(document="d0")), 1.0)
+    store.note(outcome(said="No", expert="No", question="Is there a cap?", small_model="other"), 1.0)
+    found = store.peers("m", "is there a  cap?", Scope(document="d9"), "no")
+    assert found == Peers(compared=3, right=2.0, same_compared=2, same_right=1.0)
+    own = store.peers("m", "Is there a cap?", Scope(document="d1"), "No")
+    assert own == Peers(compared=2, right=2.0, same_compared=1, same_right=1.0)
+    assert store.peers("m", "Is there a cap?", Scope(collection="b"), "No").compared == 0
+    record = track_record(found)
+    assert record["peers_right"] > record["peers_right_saying_it"]
+    assert store.has("m", "Is there a cap?", Scope(document="d0"))
+    assert not store.has("m", "Is there a cap?", Scope(document="d7"))

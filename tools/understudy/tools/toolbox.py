@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -77,6 +78,12 @@ class LocalToolBox:
             *extra,
         )
 
+    def reading_with(self, reader: Reader) -> LocalToolBox:
+        """The same tools with another reader."""
+        other = copy.copy(self)
+        other._reader = reader
+        return other
+
     def run(
         self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
     ) -> Observation:
@@ -109,12 +116,11 @@ class LocalToolBox:
                 raise ToolError(f"there is no tool {name!r}")
 
     def _search(self, query: str, question: str, scope: Scope) -> Observation:
-        passages = self._retriever.search(query, scope, limit=self._limit)
         if self._reader is None:
-            return Observation(passages=tuple(passages))
+            return Observation(passages=tuple(self._retriever.search(query, scope, limit=self._limit)))
+        passages = self._retriever.search(query, scope, limit=max(self._limit, self._reader.breadth))
         asked = query if len(query) > len(question) else question
-        read = self._reader.read(asked, passages)
-        return Observation(passages=tuple(passages), findings=read.findings, answerable=read.answerable)
+        return narrowed(self._reader.read(asked, passages), passages, self._limit)
 
     def _lookup(self, asked: LookupArguments, question: str, scope: Scope, evidence: Evidence) -> Observation:
         """Tables that were found first, then all tables of the documents they are in."""
@@ -144,6 +150,17 @@ class LocalToolBox:
         if len(text) > SHORT:
             return Observation(text=text)
         return Observation(text=text, findings=(Finding(text=text, score=1.0, origin="tool"),))
+
+
+def narrowed(read: Observation, passages: Sequence[Passage], limit: int) -> Observation:
+    """What was read, with the best passages and those that a finding is from: the others are not worth their tokens."""
+    used = {f.passage for f in read.findings if f.passage is not None}
+    kept = [at for at in range(len(passages)) if at < limit or at in used]
+    place = {at: n for n, at in enumerate(kept)}
+    findings = tuple(
+        f if f.passage is None else f.model_copy(update={"passage": place[f.passage]}) for f in read.findings
+    )
+    return Observation(passages=tuple(passages[at] for at in kept), findings=findings, answerable=read.answerable)
 
 
 def known(cell: Observation, evidence: Evidence) -> Observation:

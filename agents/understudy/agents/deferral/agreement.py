@@ -11,7 +11,7 @@ from understudy.core.types import Draft, ExpertAnswer
 
 __all__ = ["NAME", "agreement"]
 
-NAME = "agreement-3"
+NAME = "agreement-4"
 """Recorded with every threshold: another way to compare makes another promise."""
 SAME_WORDS = 0.8
 DIGITS = re.compile(r"\d[\d,.]*\d|\d")
@@ -25,10 +25,12 @@ def agreement(draft: Draft, expert: ExpertAnswer) -> float:
     Two plain numbers are the same if they are equal with sign and scale, up to rounding. Other answers are if they
     share tokens (in SQuAD's form) with an F1 of 0.8 or more, and have the same numbers, signs, scales and negations:
     words alone would take "12 million" for "13 million". Two currencies never agree. An expert that finds nothing in
-    the documents agrees with no draft.
+    the documents agrees with no draft but one that says just that: a "No" that rests on what was searched in vain.
     """
     said, wanted = draft.text, expert.text
-    if expert.not_in_documents or not normalised(said) or other_currency(said, wanted):
+    if expert.not_in_documents:
+        return float(bool(draft.citations) and all(c.kind == "absence" for c in draft.citations))
+    if not normalised(said) or other_currency(said, wanted):
         return 0.0
     if pure_number(said) and pure_number(wanted):
         return float(numeric_match(said, [wanted]))

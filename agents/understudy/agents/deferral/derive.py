@@ -65,6 +65,7 @@ def derive(
     small_model: str,
     experts: Sequence[str] = (),
     now: datetime | None = None,
+    adapter: str | None = None,
 ) -> Derivation:
     """Fit the calibrator on the train and gate roles, and test thresholds on the calibrate role.
 
@@ -74,6 +75,7 @@ def derive(
         small_model: whose drafts they were.
         experts: that they were compared with.
         now: the present time.
+        adapter: those that they were made in.
     """
     fitted = [r for r in rows if r.role != "calibrate" and r.drafted and r.quality is not None]
     calibrator = fit(
@@ -90,6 +92,7 @@ def derive(
     )
     return Derivation(
         small_model=small_model,
+        adapter=adapter,
         experts=tuple(sorted(experts)),
         max_quality_loss=settings.max_quality_loss,
         confidence=settings.confidence,
@@ -115,12 +118,17 @@ def label_of(row: Row, calibrator: Calibrator | None) -> Label:
 
 
 def stale(
-    held: Derivation | None, settings: DeferralSettings, small_model: str, experts: Sequence[str], labels: int
+    held: Derivation | None,
+    settings: DeferralSettings,
+    small_model: str,
+    experts: Sequence[str],
+    labels: int,
+    adapter: str | None = None,
 ) -> bool:
-    """Whether a derivation is of another model, other experts, another promise or measure, or many labels old."""
+    """Whether a derivation is of other models, experts, another promise or measure, or many labels old."""
     if (
         held is None
-        or (held.small_model, held.measure) != (small_model, NAME)
+        or (held.small_model, held.adapter, held.measure) != (small_model, adapter, NAME)
         or held.experts != tuple(sorted(experts))
     ):
         return True

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 from understudy.agents.deferral.calibration import COLLECTION
 from understudy.agents.deferral.derive import Derivation, uncalibrated
-from understudy.agents.deferral.outcomes import role_of
-from understudy.agents.deferral.signals import Nearest, signals_of
+from understudy.agents.deferral.outcomes import Peers, role_of
+from understudy.agents.deferral.signals import Nearest, signals_of, track_record
 from understudy.core.protocols import Judgement
 from understudy.core.settings import DeferralSettings
 from understudy.core.types import Draft, Evidence, Scope
@@ -26,6 +26,11 @@ def audit_probability(settings: DeferralSettings, labels: int) -> float:
     return max(settings.audit_rate, WARM_UP / (WARM_UP + labels))
 
 
+def no_peers(_question: str, _scope: Scope, _text: str) -> Peers:
+    """Nothing was asked before."""
+    return Peers(0, 0.0, 0, 0.0)
+
+
 class DeferralJudge:
     """A `Judge` by the threshold in force.
 
@@ -35,6 +40,7 @@ class DeferralJudge:
         labelled: whether drafts of a collection may be compared with an expert's answers.
         nearest: distance to the questions that were answered by an expert.
         draw: a uniform number between 0 and 1.
+        peers: how drafts did on the same question of other documents, and saying the same.
     """
 
     def __init__(
@@ -44,11 +50,13 @@ class DeferralJudge:
         labelled: Callable[[str], bool],
         nearest: Nearest,
         draw: Callable[[], float] = random.random,
+        peers: Callable[[str, Scope, str], Peers] = no_peers,
     ) -> None:
         self._settings = settings
         self._derivation = derivation
         self._labelled = labelled
         self._nearest = nearest
+        self._peers = peers
         self._draw = draw
 
     def judge(
@@ -58,6 +66,7 @@ class DeferralJudge:
         if draft.problems:
             return Judgement(False, 0.0, f"not verified: {draft.problems[0]}", dict(signals))
         found = signals_of(question, draft, evidence, signals) | {f"{COLLECTION}{scope.collection}": 1.0}
+        found |= track_record(self._peers(question, scope, draft.text))
         blind = role_of(question, scope) == "calibrate"
         distance = self._nearest.distance(question, scope)
         if distance is not None:

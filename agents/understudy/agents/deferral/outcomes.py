@@ -14,23 +14,26 @@ from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Tab
 
 from understudy.agents.deferral.agreement import NAME, agreement
 from understudy.agents.deferral.pool import Record
+from understudy.core.matching import normalised
 from understudy.core.protocols import folded
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Outcome, Scope
 
-__all__ = ["OutcomeStore", "Row", "role_of"]
+__all__ = ["OutcomeStore", "Peers", "Row", "role_of"]
 
 TRAIN, GATE = 102, 141
 """Of 256: two fifths train, three twentieths gate, the rest (45%) calibrates, since a promise takes over 100 labels."""
 
 metadata = MetaData()
 outcomes = Table(
-    "comparisons",
+    "judged",
     metadata,
     Column("id", String, primary_key=True),
     Column("collection", String, index=True),
     Column("role", String),
     Column("family", String),
+    Column("asked", String, index=True),
+    Column("said", String),
     Column("small_model", String, index=True),
     Column("signals", Text),
     Column("drafted", Boolean),
@@ -55,6 +58,17 @@ calls = Table(
 
 
 @dataclass(frozen=True)
+class Peers:
+    """How drafts did on the same question asked of other documents, as counts of the compared and of the right."""
+
+    compared: int
+    right: float
+    same_compared: int
+    """Those that said what the present draft says."""
+    same_right: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One question as the promise sees it."""
 
@@ -76,6 +90,11 @@ def role_of(question: str, scope: Scope) -> str:
     """A question's permanent role (train, gate or calibrate) by a hash of its words and its document."""
     bucket = hashlib.sha256(family_of(question, scope).encode()).digest()[0]
     return "train" if bucket < TRAIN else "gate" if bucket < GATE else "calibrate"
+
+
+def hashed(*parts: str) -> str:
+    """What stands for words that are not kept."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def family_of(question: str, scope: Scope) -> str:
@@ -116,14 +135,16 @@ class OutcomeStore:
         if in_force <= 0 or not self._permitted(outcome.scope.collection) or (failed and outcome.probability >= 1):
             return
         quality = None if draft is None or expert is None else agreement(draft, expert)
-        family = f"{outcome.scope.collection}\0{family_of(outcome.question, outcome.scope)}"
+        collection = outcome.scope.collection
         with self._begun() as db:
             db.execute(
                 insert(outcomes).values(
                     id=uuid.uuid4().hex,
-                    collection=outcome.scope.collection,
+                    collection=collection,
                     role=role_of(outcome.question, outcome.scope),
-                    family=hashlib.sha256(family.encode()).hexdigest(),
+                    family=hashed(collection, family_of(outcome.question, outcome.scope)),
+                    asked=hashed(collection, folded(outcome.question)),
+                    said=None if draft is None else hashed(normalised(draft.text)),
                     small_model=outcome.small_model,
                     signals=json.dumps(outcome.signals if draft is not None else {}),
                     drafted=draft is not None,
@@ -138,24 +159,54 @@ class OutcomeStore:
                 )
             )
 
-    def rows(self, small_model: str) -> list[Row]:
-        """What is known of one small model, oldest first; a question asked again is no second label."""
+    def rows(self, small_model: Callable[[str], str]) -> list[Row]:
+        """What is known of the small models in force, oldest first; a question asked again is no second label.
+
+        Args:
+            small_model: by collection, the name of the one that answers there.
+        """
         query = (
             select(outcomes)
-            .where(outcomes.c.small_model == small_model, outcomes.c.measure == NAME)
+            .where(outcomes.c.measure == NAME)
             .where(outcomes.c.experts == self._experts)
             .order_by(outcomes.c.created)
         )
         found: dict[str, Row] = {}
         with self._begun() as db:
             for r in db.execute(query).all():
-                row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force, r.failed)
-                found.setdefault(r.family, row)
+                if r.small_model == small_model(r.collection):
+                    row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force, r.failed)
+                    found.setdefault(r.family, row)
         return list(found.values())
 
-    def labels(self, small_model: str) -> int:
-        """How many drafts of a small model were compared with an expert, each question once."""
+    def labels(self, small_model: Callable[[str], str]) -> int:
+        """How many drafts were compared with an expert, each question once."""
         return sum(row.quality is not None for row in self.rows(small_model))
+
+    def has(self, small_model: str, question: str, scope: Scope) -> bool:
+        """Whether a question's outcome with a small model is known."""
+        family = hashed(scope.collection, family_of(question, scope))
+        query = select(func.count()).where(
+            outcomes.c.small_model == small_model, outcomes.c.family == family, outcomes.c.measure == NAME
+        )
+        with self._begun() as db:
+            return bool(db.scalar(query))
+
+    def peers(self, small_model: str, question: str, scope: Scope, text: str) -> Peers:
+        """How earlier drafts did on the same question of other documents, and those among them that said the same."""
+        query = select(outcomes.c.quality, outcomes.c.said).where(
+            outcomes.c.asked == hashed(scope.collection, folded(question)),
+            outcomes.c.small_model == small_model,
+            outcomes.c.measure == NAME,
+            outcomes.c.experts == self._experts,
+            outcomes.c.quality.is_not(None),
+            outcomes.c.family != hashed(scope.collection, family_of(question, scope)),
+        )
+        said = hashed(normalised(text))
+        with self._begun() as db:
+            found = [(float(r.quality), r.said == said) for r in db.execute(query).all()]
+        same = [quality for quality, alike in found if alike]
+        return Peers(len(found), sum(quality for quality, _ in found), len(same), sum(same))
 
     def note_call(self, expert: str, domain: str, *, usable: bool) -> None:
         """Keep whether an expert's reply could be used."""

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from understudy.agents.deferral.derive import Derivation, derive, load, save, stale
 from understudy.agents.deferral.judge import DeferralJudge
-from understudy.agents.deferral.outcomes import OutcomeStore, Row
+from understudy.agents.deferral.outcomes import OutcomeStore, Peers, Row
 from understudy.agents.deferral.signals import Nearest
 from understudy.core.settings import DeferralSettings
-from understudy.core.types import Outcome
+from understudy.core.types import Outcome, Scope
 from understudy.core.workspace import Workspace
 
-__all__ = ["Deferral"]
+__all__ = ["Deferral", "InForce"]
+
+
+class InForce(Protocol):
+    """Which models answer now."""
+
+    def name(self, collection: str) -> str:
+        """The one of a collection: its small model, with the adapter that it wears there."""
+        ...
+
+    def adapters(self) -> str | None:
+        """All adapters in force, as one line."""
+        ...
 
 
 class Deferral:
@@ -23,6 +36,7 @@ class Deferral:
         workspace: where outcomes and the threshold are kept.
         settings: what to promise.
         small_model: name and content hash of the model whose drafts are judged.
+        in_force: the adapters that it plays in.
         permitted: whether a collection's questions may go to an expert.
         experts: names of the configured ones.
         nearest: distance to the questions that were answered by an expert.
@@ -33,6 +47,7 @@ class Deferral:
         workspace: Workspace,
         settings: DeferralSettings,
         small_model: str,
+        in_force: InForce,
         permitted: Callable[[str], bool],
         experts: Sequence[str],
         nearest: Nearest,
@@ -40,6 +55,7 @@ class Deferral:
         self._path = workspace.deferral
         self._settings = settings
         self._small_model = small_model
+        self._in_force = in_force
         self._permitted = permitted
         self._experts = tuple(experts)
         self._nearest = nearest
@@ -48,8 +64,7 @@ class Deferral:
         """Called with what became of every question, such as by a benchmark."""
         self.store = OutcomeStore(workspace.outcomes, permitted, experts)
         held = load(self._path)
-        labels = self.store.labels(small_model)
-        usable = held is not None and not stale(held, settings, small_model, experts, labels)
+        usable = held is not None and not self._stale(held)
         self.derivation: Derivation = held if held is not None and usable else self.derive()
 
     def close(self) -> None:
@@ -58,7 +73,15 @@ class Deferral:
 
     def judge(self) -> DeferralJudge:
         """A judge by the threshold now in force."""
-        return DeferralJudge(self._settings, self.derivation, self._permitted, self._nearest)
+        return DeferralJudge(self._settings, self.derivation, self._permitted, self._nearest, peers=self._peers)
+
+    def _peers(self, question: str, scope: Scope, text: str) -> Peers:
+        return self.store.peers(self._in_force.name(scope.collection), question, scope, text)
+
+    def _stale(self, held: Derivation) -> bool:
+        """Whether a derivation is of other models or another promise, or many labels old."""
+        labels = self.store.labels(self._in_force.name)
+        return stale(held, self._settings, self._small_model, self._experts, labels, self._in_force.adapters())
 
     def note(self, outcome: Outcome) -> None:
         """Keep what a question teaches, and derive the threshold anew if many labels have come."""
@@ -68,17 +91,22 @@ class Deferral:
         if outcome.expert is None:
             return
         self._nearest.add(outcome.question, outcome.scope)
-        labels = self.store.labels(self._small_model)
-        if stale(self.derivation, self._settings, self._small_model, self._experts, labels):
+        if self._stale(self.derivation):
             self.derive()
+
+    def relabel(self, outcome: Outcome, in_force: float) -> None:
+        """Keep what a rehearsal shows: no question was asked, and nothing is derived yet."""
+        self.store.note(outcome, in_force)
 
     def derive(self) -> Derivation:
         """Fit, test, and put the result in force."""
         with self._lock:
-            self.derivation = derive(self.rows(), self._settings, self._small_model, self._experts)
+            self.derivation = derive(
+                self.rows(), self._settings, self._small_model, self._experts, adapter=self._in_force.adapters()
+            )
             save(self.derivation, self._path)
         return self.derivation
 
     def rows(self) -> list[Row]:
-        """What is known of this small model's drafts."""
-        return self.store.rows(self._small_model)
+        """What is known of the drafts of the models in force."""
+        return self.store.rows(self._in_force.name)

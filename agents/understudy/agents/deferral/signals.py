@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.agents.deferral.outcomes import Peers
 from understudy.core.matching import normalised
 from understudy.core.types import Draft, Evidence, Finding, Scope
 
-__all__ = ["Nearest", "signals_of"]
+__all__ = ["Nearest", "signals_of", "track_record"]
 
 KEPT = 256
 """Latest examples that a question is compared with."""
+PRIOR = 2.0
+"""Comparisons that a prior is worth."""
 DIGIT = re.compile(r"\d")
 
 
@@ -76,6 +79,23 @@ def reading(draft: Draft, evidence: Evidence) -> dict[str, float]:
         found["calculated"] = float(any(f.origin == "calculator" for f in results))
         found["looked_up"] = min(input_scores(results[0], evidence), default=results[0].score)
     return found
+
+
+def track_record(peers: Peers) -> dict[str, float]:
+    """How far drafts were right on the same question of other documents, and those that said the same.
+
+    Only what was asked before counts (ordered target statistics, Prokhorenkova et al. 2018, arXiv 1706.09516), so the
+    signal is worth as much on new questions as on those it is learned from. Shares are drawn towards one half, and
+    those of the same answer towards those of the question.
+    """
+    question = (peers.right + PRIOR / 2) / (peers.compared + PRIOR)
+    same = (peers.same_right + PRIOR * question) / (peers.same_compared + PRIOR)
+    return {
+        "peers": math.log1p(peers.compared),
+        "peers_right": logit(question),
+        "peers_saying_it": math.log1p(peers.same_compared),
+        "peers_right_saying_it": logit(same),
+    }
 
 
 def input_scores(finding: Finding, evidence: Evidence) -> Sequence[float]:

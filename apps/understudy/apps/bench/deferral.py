@@ -1,7 +1,7 @@
 """Suite `deferral`: whom to ask, by several strategies on the same outcomes, and whether the promise holds.
 
 The expert of the suite is called `oracle`: it gives the gold answer. A draft is right if it says the same as a gold
-answer, by the function that quality is compared by in use (`agreement-3`) or in the form of the data set.
+answer, by the function that quality is compared by in use (`agreement-4`) or in the form of the data set.
 """
 
 from __future__ import annotations

@@ -12,10 +12,15 @@ from safetensors.numpy import load_file, save_file
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 
-from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings, tatqa_readings
+from understudy.apps.starter.corpus import (
+    held_for_planner,
+    squad_readings,
+    tatqa_readings,
+)
 from understudy.apps.starter.search import TrainingIndex
 from understudy.core.matching import exact_match, token_f1
 from understudy.core.types import Passage, Scope
+from understudy.distillation.cloze import Reading
 from understudy.retrieval.confidence import CALIBRATION, SIGNALS, Confidence
 from understudy.retrieval.reader import Span, SpanReader
 

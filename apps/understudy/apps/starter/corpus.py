@@ -9,27 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from understudy.apps.folder import may_train, read_lines
+from understudy.distillation.cloze import Reading
 
 FIRST_CELL = re.compile(r"^\| ([^|\n]+) \|", re.MULTILINE)
 WORDED = re.compile(r"(?=.*[A-Za-z]{3})[^\"\\{}?]{3,60}")
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A question on a passage. `start` and `end` are code points of the passage, `None` where it doesn't answer."""
-
-    question: str
-    title: str
-    passage: str
-    start: int | None
-    end: int | None
-    group: str
-    """What must stay on one side of a split: the article or document."""
 
 
 def held_for_planner(group: str) -> bool:

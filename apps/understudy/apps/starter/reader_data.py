@@ -11,16 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from tokenizers import Tokenizer
 
-from understudy.apps.starter.batching import batches_of_like_length
-from understudy.apps.starter.cloze import cloze_readings
 from understudy.apps.starter.corpus import (
-    Reading,
     held_for_planner,
     squad_readings,
     tatqa_readings,
     training_documents,
 )
 from understudy.apps.starter.variation import changed_questions, cropped, near_misses, noisy
+from understudy.distillation.batching import batches_of_like_length
+from understudy.distillation.cloze import Reading, cloze_readings
+from understudy.distillation.reader_lora import Encoded
 from understudy.retrieval.onnx_models import packaged_weights
 
 __all__ = ["Encoded", "ReaderRecipe", "encode", "training_plan"]
@@ -58,16 +58,6 @@ class ReaderRecipe:
     """Near misses, as a share of the answerable readings: the question on another passage of its article."""
     other_question: float = 0.2
     """Near misses: a question that was changed so that its passage no longer answers it."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A reading as token ids; `start` and `end` are token positions, 0 for "no answer here"."""
-
-    ids: list[int]
-    types: list[int]
-    start: int
-    end: int
 
 
 def encode(tokenizer: Tokenizer, reading: Reading, max_tokens: int, with_title: bool) -> Encoded | None:

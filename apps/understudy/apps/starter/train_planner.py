@@ -20,15 +20,15 @@ from rich.console import Console
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from understudy.apps.starter.batching import batches_of_like_length
 from understudy.apps.starter.card import write_card
-from understudy.apps.starter.checkpoint import identity_of, load_checkpoint, progress, save_checkpoint
 from understudy.apps.starter.corpus import row_labels
 from understudy.apps.starter.gold import gold_transcripts
 from understudy.apps.starter.planner_model import build_network, quantize, train_tokenizer, write_gguf
 from understudy.apps.starter.search import TrainingIndex, TrainingTools
 from understudy.apps.starter.transcripts import reading_transcripts, table_transcripts, transcript_text
 from understudy.core.types import Message
+from understudy.distillation.batching import batches_of_like_length
+from understudy.distillation.checkpoint import identity_of, load_checkpoint, progress, save_checkpoint
 from understudy.retrieval.onnx_models import READER_WEIGHTS
 
 console = Console(stderr=True)

@@ -9,12 +9,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from understudy.apps.starter.corpus import Reading, held_for_planner, squad_readings
+from understudy.apps.starter.corpus import (
+    held_for_planner,
+    squad_readings,
+)
 from understudy.apps.starter.script import Script, scaled, step
 from understudy.apps.starter.search import TrainingTools
 from understudy.apps.starter.tables import Table, TableQuestion, ask, make_table
 from understudy.core.errors import ToolError
 from understudy.core.types import Evidence, Finding, Message, Observation, Passage
+from understudy.distillation.cloze import Reading
 from understudy.tools.calculator import calculate
 from understudy.tools.compare import as_asked
 

@@ -7,8 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from understudy.apps.starter.cloze import sentences
-from understudy.apps.starter.corpus import Reading
+from understudy.distillation.cloze import Reading, sentences
 
 __all__ = ["changed_questions", "cropped", "near_misses", "noisy"]
 

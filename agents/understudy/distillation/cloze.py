@@ -9,10 +9,9 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from understudy.apps.starter.corpus import Reading
-
-__all__ = ["cloze_readings", "sentences"]
+__all__ = ["Reading", "cloze_readings", "sentences"]
 
 SENTENCE = re.compile(r"[^.!?\n]+(?:[.!?](?!\s|$)[^.!?\n]*)*[.!?]?")
 MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
@@ -34,6 +33,19 @@ KINDS: tuple[tuple[str, re.Pattern[str], tuple[str, ...]], ...] = (
 PLACED = re.compile(r"\b(?:in|at|near|from)\s*$", re.IGNORECASE)
 DONE_BY = re.compile(r"\b(?:by|with)\s*$", re.IGNORECASE)
 LITTLE = re.compile(r"an?|the|of|to|in|on|at|by|for|and|or|as|is|was|are|were|be|been|ha[sd]|have|that|this|its", re.I)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A question on a passage. `start` and `end` are code points of the passage, `None` where it doesn't answer."""
+
+    question: str
+    title: str
+    passage: str
+    start: int | None
+    end: int | None
+    group: str
+    """What must stay on one side of a split: the article or document."""
 
 
 def sentences(text: str) -> list[tuple[int, int]]:

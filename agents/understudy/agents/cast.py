@@ -1,0 +1,142 @@
+"""Who plays in which collection: the small model and the reader, in the adapter that is live there.
+
+A question takes its players once, when it begins, and keeps them to its end. So a swap drops and mixes nothing:
+questions in flight finish with what they began with.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from understudy.core.errors import AdapterError
+from understudy.core.protocols import Planner
+from understudy.core.types import AdapterCard, Passage
+from understudy.distillation.registry import Registry
+from understudy.distillation.train_reader import ADAPTER
+from understudy.retrieval.reader import BREADTH, SpanReader
+
+__all__ = ["Cast", "Players", "probe_of"]
+
+PROBE_QUESTION = "When does the agreement end?"
+PROBE = Passage(
+    document="probe", title="Agreement", version="", location="", start=0, end=0,
+    text="This agreement begins on 1 March 2021. It ends on 28 February 2024, unless it is renewed by both parties.",
+)  # fmt: skip
+TOLERANCE = 1e-2
+"""What a probe may differ by: other processors round otherwise."""
+
+
+@dataclass(frozen=True)
+class Players:
+    """What answers a collection's questions."""
+
+    planner: Planner
+    reader: SpanReader
+    name: str
+    """Of the small model, and of the adapter where one is worn: what outcomes are kept under."""
+    card: AdapterCard | None = None
+
+
+class Cast:
+    """The players of every domain and access label.
+
+    Args:
+        registry: the adapters.
+        planner: the small model.
+        name: its name and content hash.
+        reader: the shipped one.
+        threads: of a reader.
+    """
+
+    def __init__(
+        self, registry: Registry, planner: Planner, name: str, reader: SpanReader, threads: int | None = None
+    ) -> None:
+        self._registry = registry
+        self._base = Players(planner, reader, name)
+        self._threads = threads
+        self._playing: dict[tuple[str, str], Players] = {}
+        self._lock = threading.Lock()
+        self._base_probe = probe_of(reader)
+
+    def playing(self, domain: str, label: str) -> Players:
+        """Who answers there now. Raises `AdapterError` where the live adapter's files are damaged."""
+        found = self._playing.get((domain, label))
+        return found if found is not None else self.swap(domain, label)
+
+    def swap(self, domain: str, label: str) -> Players:
+        """Take up what the registry says is live. Everything is loaded and probed before; then one reference changes.
+
+        Raises `AdapterError`, and leaves the players as they were.
+        """
+        with self._lock:
+            card = self._registry.live(domain, label)
+            held = self._playing.get((domain, label))
+            if held is None or held.card != card:
+                held = self._base if card is None else self.dressed(card)
+                self._playing[domain, label] = held
+            return held
+
+    def dressed(self, card: AdapterCard) -> Players:
+        """The players in an adapter, probed. Raises `AdapterError`."""
+        file = self._registry.file(card, ADAPTER)
+        if card.base != self._base.name:
+            raise AdapterError(
+                f"adapter {card.version} of domain {card.domain!r} is made for {card.base}, not {self._base.name}; "
+                f"roll back with: understudy adapters rollback {card.domain}, and refine anew"
+            )
+        reader = self._base.reader if file is None else self.reader(file, int(card.settings.get("breadth", BREADTH)))
+        if file is not None:
+            self.check(card, probe_of(reader))
+        return Players(self._base.planner, reader, f"{self._base.name}+{card.name}", card)
+
+    def candidate(self, weights: Path, breadth: int) -> Players:
+        """The players in something that isn't an adapter yet."""
+        return Players(self._base.planner, self.reader(weights, breadth), f"{self._base.name}+candidate")
+
+    def reader(self, weights: Path, breadth: int) -> SpanReader:
+        """A reader with other weights."""
+        return SpanReader(threads=self._threads, weights=weights, breadth=breadth)
+
+    def check(self, card: AdapterCard, probe: tuple[float, ...]) -> None:
+        """Raise `AdapterError` unless a probe shows the adapter at work."""
+        if probe == self._base_probe:
+            raise AdapterError(f"adapter {card.version} of domain {card.domain!r} changes nothing: it isn't in force")
+        if len(probe) != len(card.probe) or any(abs(a - b) > TOLERANCE for a, b in zip(probe, card.probe, strict=True)):
+            raise AdapterError(
+                f"adapter {card.version} of domain {card.domain!r} doesn't do what its card says; "
+                f"roll back with: understudy adapters rollback {card.domain}"
+            )
+
+    def in_force(self) -> str | None:
+        """The adapters that are played in, as one line; `None` for none."""
+        worn = sorted({p.card.name for p in self._playing.values() if p.card is not None})
+        return ", ".join(worn) or None
+
+
+def probe_of(reader: SpanReader) -> tuple[float, ...]:
+    """What a reader makes of a fixed passage: the signals of its likeliest span."""
+    best = max(reader.candidates(PROBE_QUESTION, [PROBE]), key=lambda span: span.signals[0])
+    return tuple(round(value, 5) for value in best.signals)
+
+
+Place = Callable[[str], tuple[str, str]]
+"""The domain and access label of a collection."""
+
+
+@dataclass(frozen=True)
+class CollectionsCast:
+    """Which models answer in a collection, by name."""
+
+    cast: Cast
+    place: Place
+
+    def name(self, collection: str) -> str:
+        """The small model, with the adapter that it wears there."""
+        return self.cast.playing(*self.place(collection)).name
+
+    def adapters(self) -> str | None:
+        """All adapters in force, as one line."""
+        return self.cast.in_force()

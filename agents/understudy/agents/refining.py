@@ -1,0 +1,248 @@
+"""What a refinement needs of an agent: its examples, its small model played alone, its registry, its labels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langsmith import tracing_context
+
+from understudy.agents.cast import Cast, Players, probe_of
+from understudy.agents.deferral.agreement import agreement
+from understudy.agents.deferral.outcomes import role_of
+from understudy.agents.deferral.service import Deferral
+from understudy.core.errors import ScopeError
+from understudy.core.settings import RefineSettings
+from understudy.core.types import AdapterCard, Draft, Example, GateReport, Outcome
+from understudy.core.workspace import write_atomically
+from understudy.distillation.curate import curate
+from understudy.distillation.gate import Played, kind_of, weigh
+from understudy.distillation.registry import Registry
+from understudy.distillation.train_reader import ADAPTER, ReaderTrainer, settings_of
+from understudy.graphs.refine import RefineDeps, RefineState, build_refine_graph
+
+__all__ = ["AdapterKeeper", "DomainExamples", "DomainGate", "Refinery", "Relabelling"]
+
+Part = Literal["train", "held_out", "gate", "calibrate"]
+Rehearse = Callable[[Example, Players], Outcome]
+"""The small model alone on an example's question."""
+HELD_OUT = 51
+"""Of 256 training examples: a fifth, that training stops by."""
+
+
+@dataclass(frozen=True)
+class DomainExamples:
+    """The examples of one workspace, by domain and access label."""
+
+    all: Callable[[], Mapping[str, Example]]
+    place: Callable[[str], tuple[str, str]]
+    """Of a collection."""
+
+    def collected(self, domain: str, label: str) -> Mapping[str, Example]:
+        """Those of a domain by id, oldest first."""
+        return {n: e for n, e in self.all().items() if self.place(e.scope.collection) == (domain, label)}
+
+    def rejections(self, examples: Sequence[Example]) -> Sequence[str]:
+        """For each the reason why it may not teach, "" where it may."""
+        return [found.reason for found in curate(examples)]
+
+    def part_of(self, name: str, example: Example) -> Part:
+        """Which part an example belongs to, for good."""
+        role = role_of(example.question, example.scope)
+        if role == "train":
+            return "held_out" if hashlib.sha256(f"held out {name}".encode()).digest()[0] < HELD_OUT else "train"
+        return "gate" if role == "gate" else "calibrate"
+
+
+class DomainGate:
+    """Plays the gate examples twice: in the live adapter, and in the candidate.
+
+    Args:
+        cast: dresses the players.
+        rehearse: the small model alone on a question.
+        general: how the players do on the general set, a row a question; `None` where there is no such set.
+        breadth: passages that a candidate reads.
+    """
+
+    def __init__(
+        self,
+        cast: Cast,
+        rehearse: Rehearse,
+        general: Callable[[Players], Sequence[tuple[float, str]]],
+        breadth: int,
+    ) -> None:
+        self._cast, self._rehearse, self._general, self._breadth = cast, rehearse, general, breadth
+
+    def weigh(
+        self, run: RefineState, files: Mapping[str, Path], examples: Sequence[Example], refused: Sequence[Example]
+    ) -> GateReport:
+        """Promote or not. What refused examples say must not be said."""
+        live = self._cast.playing(run["domain"], run["label"])
+        candidate = self._cast.candidate(files[ADAPTER], self._breadth)
+        played = []
+        for example in examples:
+            before, after = (self._rehearse(example, players) for players in (live, candidate))
+            said = after.draft.text if after.draft else ""
+            played.append(Played(kind_of(example), worth(before.draft, example), worth(after.draft, example), said))
+        pairs = zip(self._general(live), self._general(candidate), strict=True)
+        general = [Played("general", before, after, said) for (before, _), (after, said) in pairs]
+        return weigh(played, general, canaries(refused), run["seed"])
+
+
+def worth(draft: Draft | None, example: Example) -> float:
+    """Whether the small model alone does as well as the expert; where there is nothing to find, saying nothing does."""
+    if draft is None:
+        return float(kind_of(example) == "not in the documents")
+    return agreement(draft, example.expert)
+
+
+def canaries(refused: Iterable[Example]) -> list[str]:
+    """What planted instructions and invented quotes would have taught to say; short answers tell nothing."""
+    return [e.expert.text for e in refused if len(e.expert.text) >= 20]
+
+
+@dataclass(frozen=True)
+class AdapterKeeper:
+    """Cards for candidates, and the swap."""
+
+    registry: Registry
+    cast: Cast
+    base: str
+    breadth: int
+    trainer: ReaderTrainer
+
+    def keep(self, run: RefineState, files: Mapping[str, Path], examples: Sequence[Example]) -> AdapterCard:
+        """Store the candidate with its card, once a run."""
+        live = self.registry.history(run["domain"], run["label"])
+        probe = probe_of(self.cast.reader(files[ADAPTER], self.breadth))
+
+        def make(version: str, hashes: Mapping[str, str]) -> AdapterCard:
+            return AdapterCard(
+                version=version,
+                run=run["run"],
+                domain=run["domain"],
+                label=run["label"],
+                base=self.base,
+                parent=live[-1] if live else None,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                seed=run["seed"],
+                examples={part: len(run[part]) for part in ("train", "held_out", "gate")},
+                trained_on=(*run["train"], *run["held_out"]),
+                documents=tuple(sorted({c.document for e in examples for c in e.expert.citations})),
+                rejected=run["rejected"],
+                training=run["training"],
+                files=dict(hashes),
+                settings=dict(settings_of(self.trainer.recipe)),
+                probe=probe,
+                gate=GateReport.model_validate(run["report"]),
+            )
+
+        return self.registry.add(files, make)
+
+    def promote(self, card: AdapterCard) -> None:
+        """Put it in force, once."""
+        self.registry.promote(card)
+        self.cast.swap(card.domain, card.label)
+
+    def learned_from(self, domain: str, label: str) -> Collection[str]:
+        """Ids of the examples that the latest adapter was made with."""
+        cards = [c for c in self.registry.cards() if (c.domain, c.label) == (domain, label)]
+        return cards[-1].trained_on if cards else ()
+
+
+@dataclass(frozen=True)
+class Relabelling:
+    """Compares the model in force with what experts said before, on examples that it was not trained on."""
+
+    examples: DomainExamples
+    rehearse: Rehearse
+    cast: Cast
+    deferral: Deferral
+
+    def recalibrate(self, domain: str, label: str) -> dict[str, Any]:
+        """Run the model in force on the gate and calibrate examples, in their order, and derive the threshold."""
+        players = self.cast.playing(domain, label)
+        kept = self.examples.collected(domain, label)
+        asked = [e for n, e in kept.items() if self.examples.part_of(n, e) in ("gate", "calibrate")]
+        # The bets of the test must be of one size: that of the example which was least likely to get a label.
+        rate = min((e.probability for e in asked), default=1.0)
+        labelled = 0
+        for example in asked:
+            if not self.deferral.store.has(players.name, example.question, example.scope):
+                outcome = self.rehearse(example, players)
+                self.deferral.relabel(outcome.model_copy(update=labelled_by(example)), rate)
+                labelled += 1
+        derived = self.deferral.derive()
+        return {"labels": labelled, "threshold": derived.threshold, "consults": derived.consults}
+
+
+def labelled_by(example: Example) -> dict[str, Any]:
+    """What an example adds to a rehearsal: the expert's answer, and with which probability there is one."""
+    return {"expert": example.expert, "probability": example.probability, "drawn": True}
+
+
+@dataclass(frozen=True)
+class Refinery:
+    """Runs refinements, one at a time, each in a folder that a killed one leaves for the next process to go on in."""
+
+    root: Path
+    """Of adapters; runs in progress lie beside them."""
+    checkpoints: Path
+    examples: DomainExamples
+    trainer: ReaderTrainer
+    gate: DomainGate
+    keeper: AdapterKeeper
+    relabelling: Relabelling
+    settings: RefineSettings
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def refine(self, domain: str | None = None) -> list[dict[str, Any]]:
+        """Every access label of a domain, or of all. Raises `ScopeError` where no example is of this domain."""
+        places = dict.fromkeys(self.examples.place(e.scope.collection) for e in self.examples.all().values())
+        wanted = [place for place in places if domain in (None, place[0])]
+        if domain is not None and not wanted:
+            known = ", ".join(sorted({d for d, _ in places})) or "none yet"
+            raise ScopeError(f"no expert has answered anything in domain {domain!r}; domains with examples: {known}")
+        with self.lock:
+            return [self.run(*place) for place in wanted]
+
+    def run(self, domain: str, label: str) -> dict[str, Any]:
+        """One refinement to its end, begun anew or gone on with."""
+        folder = self.root / ".runs" / hashlib.sha256(json.dumps([domain, label]).encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        started = folder / "run.json"
+        if not started.exists():
+            write_atomically(started, json.dumps({"run": uuid.uuid4().hex}))
+        run = str(json.loads(started.read_text(encoding="utf-8"))["run"])
+        deps = RefineDeps(
+            self.examples, self.trainer, self.gate, self.keeper, self.relabelling, folder, self.settings.least_examples
+        )
+        config: Any = {"configurable": {"thread_id": run}}
+        with (
+            closing(sqlite3.connect(self.checkpoints, check_same_thread=False)) as db,
+            tracing_context(enabled=False),
+        ):
+            graph = build_refine_graph(SqliteSaver(db))
+            begun = graph.get_state(config).next
+            start: Any = {"run": run, "domain": domain, "label": label, "seed": self.settings.seed}
+            state = graph.invoke(None if begun else start, config, context=deps, durability="sync")
+        shutil.rmtree(folder)
+        return report_of(state)
+
+
+def report_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of a refinement, without the ids of its examples."""
+    counts = {part: len(state.get(part, ())) for part in ("collected", "fit", "train", "held_out", "gate")}
+    kept = ("run", "domain", "label", "reason", "version", "promoted", "rejected", "training", "report", "recalibrated")
+    return {"examples": counts, **{name: state.get(name) for name in kept}}

@@ -1,0 +1,219 @@
+"""The reader's adapter: LoRA from experts' quotes, with what its scores mean fitted on examples kept apart."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.matching import token_f1
+from understudy.core.types import Example, Passage, Scope
+from understudy.core.workspace import write_atomically
+from understudy.distillation.batching import batches_of_like_length
+from understudy.distillation.cloze import Reading, cloze_readings
+from understudy.distillation.lessons import Lesson, encoded, encoder, lessons_of, quote_in, says, widened
+from understudy.retrieval.confidence import CALIBRATION, SIGNALS, Confidence
+from understudy.retrieval.onnx_models import READER_WEIGHTS
+from understudy.retrieval.reader import ANSWERABLE, SpanReader, likeliest
+from understudy.retrieval.verdict import VERDICT, evidence_of
+
+__all__ = ["ADAPTER", "ReaderRecipe", "ReaderTrainer"]
+
+ADAPTER = "reader.safetensors"
+TRAINED, FIGURES = "reader.trained.safetensors", "reader.json"
+RIGHT = 0.6
+"""Token F1 with the expert's answer from which a span counts as right."""
+LEAST_OF_A_CLASS = 8
+"""Held-out cases of either kind below which nothing is fitted."""
+Search = Callable[[str, Scope, int], Sequence[Passage]]
+
+
+@dataclass(frozen=True)
+class ReaderRecipe:
+    """Everything that decides the outcome, besides the examples."""
+
+    seed: int = 17
+    breadth: int = 20
+    """Passages that are read for a question: more than the small model is shown, since a reader costs little."""
+    others: int = 8
+    """Passages without the answer that are learned from, a question."""
+    replay: float = 0.2
+    """Clozes over the same passages, as a share of all readings: so that it goes on reading what nobody asked."""
+    epochs: float = 3.0
+    batch: int = 16
+    learning_rate: float = 3e-4
+    averaged: float = 0.98
+    steps: int = 0
+    """Set from the examples, the batch and the epochs."""
+
+
+class ReaderTrainer:
+    """Trains one adapter in a folder of its own, where a run that was killed goes on.
+
+    Args:
+        search: passages of a scope for a question, as many as asked for.
+        recipe: see `ReaderRecipe`.
+        base: the reader that is adapted.
+    """
+
+    def __init__(self, search: Search, recipe: ReaderRecipe | None = None, base: Path = READER_WEIGHTS) -> None:
+        self._search = search
+        self._base = base
+        self.recipe = recipe or ReaderRecipe()
+
+    def train(self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example]) -> dict[str, Any]:
+        """Train, and give the figures of the run: steps, seconds, CPU-seconds, peak memory."""
+        done = folder / FIGURES
+        if done.exists():
+            return dict(json.loads(done.read_text(encoding="utf-8")))
+        import torch
+
+        from understudy.distillation.checkpoint import identity_of
+        from understudy.distillation.reader_lora import build_model, export, fit, rank_of, take_up
+
+        began, cpu = time.monotonic(), time.process_time()
+        rng, tokenizer = random.Random(self.recipe.seed), encoder()
+        taught = self._lessons(examples, rng)
+        readings = [encoded(lesson, tokenizer) for lesson in [*taught, *self._replayed(taught, rng)]]
+        watched = [encoded(lesson, tokenizer) for lesson in self._lessons(held_out, rng)]
+        recipe = self.recipe
+        steps = max(1, math.ceil(len(readings) / recipe.batch * recipe.epochs))
+        order = partial(
+            batches_of_like_length, length=lambda e: len(e.ids), batch=recipe.batch, pool=20, seed=recipe.seed
+        )
+        plan = order(readings, steps=steps)
+        recipe = ReaderRecipe(**{**asdict(recipe), "steps": steps})
+        torch.manual_seed(recipe.seed)
+        model = build_model(rank_of(self._base))
+        take_up(model, self._base)
+        identity = identity_of(asdict(recipe), ([*e.ids, e.start, e.end] for batch in plan for e in batch))
+        watched_plan = order(watched, steps=math.ceil(len(watched) / recipe.batch)) if watched else []
+        trained = fit(model, plan, recipe, folder / "reader.checkpoint.pt", identity, held_out=watched_plan)
+        export(trained, asdict(recipe), folder / TRAINED)
+        figures = {
+            "examples": len(examples),
+            "readings": len(readings),
+            "readings_that_answer": sum(lesson.answers for lesson in taught),
+            "steps": steps,
+            "seconds": round(time.monotonic() - began, 1),
+            "cpu_seconds": round(time.process_time() - cpu, 1),
+            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        }
+        write_atomically(done, json.dumps(figures) + "\n")
+        return figures
+
+    def export(self, folder: Path, held_out: Sequence[Example]) -> dict[str, Path]:
+        """The adapter's file, its probabilities fitted on examples that it was not trained on."""
+        from safetensors import safe_open
+        from safetensors.numpy import load_file, save_file
+
+        trained, target = folder / TRAINED, folder / ADAPTER
+        if target.exists():
+            return {ADAPTER: target}
+        reader = SpanReader(weights=trained, confidence=Confidence(np.zeros((2, len(SIGNALS) + 1), dtype=np.float32)))
+        seen = [self._seen(reader, example) for example in held_out]
+        tensors = load_file(trained) | {CALIBRATION: confidence_of(seen, Confidence.load(self._base).weights)}
+        verdict = verdict_of(seen)
+        if verdict is not None:
+            tensors[VERDICT] = verdict
+        with safe_open(trained, "numpy") as file:
+            metadata = file.metadata()
+        partial_file = target.with_suffix(".tmp")
+        save_file(tensors, partial_file, metadata)
+        partial_file.replace(target)
+        return {ADAPTER: target}
+
+    def _wide(self, example: Example) -> list[Passage]:
+        return widened(example, self._search(example.question, example.scope, self.recipe.breadth))
+
+    def _lessons(self, examples: Sequence[Example], rng: random.Random) -> list[Lesson]:
+        return [lesson for e in examples for lesson in lessons_of(e, self._wide(e), self.recipe.others, rng)]
+
+    def _replayed(self, lessons: Sequence[Lesson], rng: random.Random) -> list[Lesson]:
+        """Clozes over the passages of the lessons."""
+        passages = {(p.document, p.title, p.text): p for p in (lesson.passage for lesson in lessons) if not p.table}
+        wanted = round(len(lessons) * self.recipe.replay / (1 - self.recipe.replay))
+        chosen = rng.sample(sorted(passages), min(len(passages), wanted))
+        by_text = {text: passages[key] for key in chosen for text in [key[2]]}
+        made = cloze_readings(chosen, rng, each=1, missing=0.0)
+        return [as_lesson(reading, by_text[reading.passage]) for reading in made]
+
+    def _seen(self, reader: SpanReader, example: Example) -> Seen:
+        passages = self._wide(example)
+        candidates = reader.candidates(example.question, passages)
+        spans: dict[int, Any] = {}
+        for span in candidates:
+            if span.passage not in spans or span.signals[0] > spans[span.passage].signals[0]:
+                spans[span.passage] = span
+        said = says(example)
+        return Seen(
+            signals=[s.signals for s in spans.values()],
+            right=[
+                None
+                if said is not None
+                else token_f1(passages[s.passage].text[s.start : s.end], [example.expert.text]) >= RIGHT
+                for s in spans.values()
+            ],
+            answers=[said is not False and quote_in(example.expert, passages[n]) is not None for n in spans],
+            logits=[s.signals[ANSWERABLE] for s in likeliest(candidates).values()],
+            said=said,
+        )
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the trained reader makes of a held-out example: a row a passage."""
+
+    signals: list[tuple[float, ...]]
+    right: list[bool | None]
+    """Whether the likeliest span is what the expert said; `None` where that is yes or no."""
+    answers: list[bool]
+    logits: list[float]
+    said: bool | None
+
+
+def as_lesson(reading: Reading, passage: Passage) -> Lesson:
+    """A cloze on a passage."""
+    return Lesson(reading.question, passage, True, reading.start, reading.end)
+
+
+def confidence_of(seen: Sequence[Seen], base: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`[2, signals + 1]`: as fitted, or the base's where there is too little to fit."""
+    spans = [
+        (signals, right) for s in seen for signals, right in zip(s.signals, s.right, strict=True) if right is not None
+    ]
+    passages = [(signals, answers) for s in seen for signals, answers in zip(s.signals, s.answers, strict=True)]
+    rows = [logistic(spans), logistic(passages)]
+    return np.array([row or kept.tolist() for row, kept in zip(rows, base, strict=True)], dtype=np.float32)
+
+
+def verdict_of(seen: Sequence[Seen]) -> NDArray[np.float32] | None:
+    """`[3]`, where enough of the examples say yes and no."""
+    row = logistic([(evidence_of(s.logits), s.said) for s in seen if s.said is not None and s.logits])
+    return None if row is None else np.array(row, dtype=np.float32)
+
+
+def logistic(cases: Sequence[tuple[Sequence[float], bool]]) -> list[float] | None:
+    """Weights and intercept of a logistic regression; `None` where either class has too few."""
+    truth = [right for _, right in cases]
+    if min(sum(truth), len(truth) - sum(truth)) < LEAST_OF_A_CLASS:
+        return None
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+    model = LogisticRegression(C=1.0, max_iter=2000).fit(np.array([signals for signals, _ in cases]), np.array(truth))
+    return [*model.coef_[0].tolist(), float(model.intercept_[0])]
+
+
+def settings_of(recipe: ReaderRecipe) -> Mapping[str, Any]:
+    """How the adapter is to be run."""
+    return {"breadth": recipe.breadth}
