@@ -259,17 +259,14 @@ class Agent:
         breadth = trainer.recipe.breadth
         examples = DomainExamples(self.records.examples, self.place)
 
-        def rehearse(example: Example, players: Players) -> Outcome:
-            return self._loop.run(self.rehearse(example, players))
-
         return Refinery(
             root=self.workspace.adapters,
             checkpoints=self.workspace.refinements,
             examples=examples,
             trainer=trainer,
-            gate=DomainGate(self.cast, rehearse, general_answers, breadth),
+            gate=DomainGate(self.cast, self.rehearsed, general_answers, breadth),
             keeper=AdapterKeeper(self.registry, self.cast, self.model.name, breadth, trainer),
-            relabelling=Relabelling(examples, rehearse, self.cast, self.deferral),
+            relabelling=Relabelling(examples, self.rehearsed, self.cast, self.deferral),
             settings=self.settings.refine,
         )
 
@@ -401,6 +398,10 @@ class Agent:
             named = ", ".join(known) or "none"
             raise AdapterError(f"name an access label of domain {domain!r} that has adapters; there are: {named}")
         return label
+
+    def rehearsed(self, example: Example, players: Players) -> Outcome:
+        """`rehearse`, for callers that wait."""
+        return self._loop.run(self.rehearse(example, players))
 
     async def rehearse(self, example: Example, players: Players) -> Outcome:
         """The small model alone on an example's question, with nobody to ask and nothing remembered."""

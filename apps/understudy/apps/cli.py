@@ -252,7 +252,10 @@ def rollback_adapter(context: typer.Context, domain: Domain, label: Label = None
 @app.command()
 def bench(
     suite: Annotated[
-        str, typer.Argument(help="retrieval, reader, agent, starter, health, steps, deferral, ingest, startup or code")
+        str,
+        typer.Argument(
+            help="retrieval, reader, agent, starter, health, steps, deferral, learn-cuad, learn-tatqa, ingest, startup, code"
+        ),
     ],
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),
     results: Annotated[Path, typer.Option("--out", help="Where result files go.")] = Path("docs/results"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from understudy.agents.deferral.reliability import Calibration
 from understudy.core.errors import MissingExtraError, UserError
@@ -13,7 +13,7 @@ from understudy.core.errors import MissingExtraError, UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_reliability", "draw_strategies", "require_matplotlib"]
+__all__ = ["draw_learning", "draw_reliability", "draw_strategies", "require_matplotlib"]
 
 STRATEGIES = {
     "oracle": ("oracle", "0.75", ":"),
@@ -70,6 +70,46 @@ def draw_strategies(rows: Sequence[Mapping[str, object]], path: Path) -> None:
     panels[0].set_ylabel("share answered right")
     panels[0].legend(frameon=False, fontsize="small", loc="lower right")
     save(figure, path)
+
+
+def draw_learning(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """The learning curve: consults, quality and dollars over a stream, as running means of a hundred questions.
+
+    Args:
+        rows: a question each: `consulted`, `quality`, `usd`.
+        path: of the picture.
+
+    Raises:
+        MissingExtraError: matplotlib isn't installed.
+        UserError: the file can't be written.
+    """
+    figure = blank(7, 5)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(running(rows, "consulted"), label="share that went to the expert")
+    upper.plot(running(rows, "quality"), label="quality against the expert's")
+    upper.set(ylim=(0, 1.02))
+    upper.legend(frameon=False, fontsize="small", loc="lower left")
+    total = [0.0]
+    for row in rows:
+        total.append(total[-1] + float(row["usd"]))
+    always = [total[-1] and at * mean_price(rows) for at in range(len(total))]
+    lower.plot(total, label="spent on the expert, dollars")
+    lower.plot(always, ":", color="0.6", label="always asking")
+    lower.set(xlabel="questions asked")
+    lower.legend(frameon=False, fontsize="small", loc="upper left")
+    save(figure, path)
+
+
+def running(rows: Sequence[Mapping[str, Any]], name: str, width: int = 100) -> list[float]:
+    """The mean of the latest `width` values at every row."""
+    values = [float(row[name]) for row in rows]
+    return [sum(values[max(0, at - width) : at]) / min(at, width) for at in range(1, len(values) + 1)]
+
+
+def mean_price(rows: Sequence[Mapping[str, Any]]) -> float:
+    """Dollars a consultation."""
+    paid = [float(row["usd"]) for row in rows if row["consulted"]]
+    return sum(paid) / len(paid) if paid else 0.0
 
 
 def blank(width: float, height: float) -> Figure:

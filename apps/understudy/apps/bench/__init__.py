@@ -12,7 +12,20 @@ from understudy.core.settings import Settings
 
 __all__ = ["SUITES", "run"]
 
-SUITES = ("retrieval", "reader", "agent", "starter", "health", "steps", "deferral", "ingest", "startup", "code")
+SUITES = (
+    "retrieval",
+    "reader",
+    "agent",
+    "starter",
+    "health",
+    "steps",
+    "deferral",
+    "learn-cuad",
+    "learn-tatqa",
+    "ingest",
+    "startup",
+    "code",
+)
 
 
 def run(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str] = ()) -> dict[str, Any]:
@@ -74,6 +87,10 @@ def measure(suite: str, data: Path, out: Path, limit: int | None, seed: int, com
             from understudy.apps.bench.deferral import measure_deferral
 
             return measure_deferral(data, out, limit, seed)
+        case "learn-cuad" | "learn-tatqa":
+            from understudy.apps.bench.learning import measure_learning
+
+            return measure_learning(suite.removeprefix("learn-"), data, out, limit, seed)
         case "ingest":
             from understudy.apps.bench.process import measure_ingest
 

@@ -1,0 +1,223 @@
+"""Suites `learn-cuad` and `learn-tatqa`: a stream of questions, refined as it goes; what it saves, what it costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from understudy.agents import Agent
+from understudy.agents.cast import Players
+from understudy.apps.bench.streams import (
+    Asked,
+    Stream,
+    Streams,
+    as_example,
+    documents_of,
+    right,
+    right_text,
+    write_oracle,
+)
+from understudy.apps.bench.workspaces import bar, folder, retrieval_digest
+from understudy.apps.picture import draw_learning, require_matplotlib
+from understudy.core.settings import ExpertSettings, Settings
+from understudy.distillation.gate import balanced
+
+__all__ = ["measure_learning"]
+
+WINDOW = 300
+"""Questions at the beginning and at the end of the stream that are compared."""
+REFINED_AFTER = (0.4, 0.8)
+"""Shares of the stream."""
+COMMONEST = {"cuad": "No", "tatqa": ""}
+"""What a rule that doesn't read would always answer."""
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A question of the stream, with what became of it."""
+
+    kind: str
+    consulted: bool
+    quality: float
+    usd: float
+    seconds: float
+
+
+def measure_learning(name: str, data: Path, out: Path, limit: int | None, seed: int) -> dict[str, Any]:
+    """The figures of one stream; draws `out/learn-NAME.png` as well. Raises `MissingExtraError`, `DocumentError`."""
+    require_matplotlib()
+    stream = Streams[name](data, seed)
+    questions, held_out = stream.questions[:limit], stream.held_out[:limit]
+    room = folder(out)
+    place = room / f"learn-{name}-{seed}-{len(questions)}-{retrieval_digest()}"
+    oracle = room / f"{name}-oracle.jsonl"
+    write_oracle(stream, oracle)
+    expert = ExpertSettings(
+        name="oracle", model=f"recorded:{oracle.absolute()}", input_usd_per_mtok=1.25, output_usd_per_mtok=10.0
+    )
+    with Agent.open(place, settings=Settings(experts=(expert,))) as agent:
+        with bar(f"reading {name}", None) as advance:
+            agent.ingest([documents_of(stream, data, room)], on_progress=lambda d, t, _p: advance(d, t))
+        before = alone(agent, held_out, "before")
+        turned, refinements = ask_stream(agent, questions, name)
+        after = alone(agent, held_out, "after")
+        examples = agent.status()["examples"]
+    draw_learning([t.__dict__ for t in turned], out / f"learn-{name}.png")
+    return {
+        "questions": len(questions),
+        "documents": len({q.document for q in questions}),
+        "window": min(WINDOW, len(turned) // 2),
+        **windows(turned),
+        "small_model_alone": small_model_alone(stream, held_out, before, after),
+        "examples": examples,
+        "refinements": [summary_of(r) for r in refinements],
+        "cost": cost(turned, refinements),
+        "curve": curve(turned),
+    }
+
+
+def ask_stream(agent: Agent, questions: Sequence[Asked], name: str) -> tuple[list[Turned], list[dict[str, Any]]]:
+    """The stream, question by question, refined on the way."""
+    turned: list[Turned] = []
+    refinements: list[dict[str, Any]] = []
+    stops = [round(len(questions) * share) for share in REFINED_AFTER]
+    with bar(f"asking {name}", len(questions)) as advance:
+        for number, question in enumerate(questions, 1):
+            began = time.perf_counter()
+            answer = agent.ask(question.text, document=question.document)
+            turned.append(
+                Turned(
+                    question.kind,
+                    answer.route == "expert",
+                    right(question, answer),
+                    answer.cost_usd,
+                    time.perf_counter() - began,
+                )
+            )
+            if number in stops:
+                began, cpu = time.perf_counter(), time.process_time()
+                found = agent.refine()
+                spent = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
+                refinements += [{**r, "after": number, **spent} for r in found]
+            advance(number, None)
+    return turned, refinements
+
+
+def alone(agent: Agent, questions: Sequence[Asked], label: str) -> list[float]:
+    """How the small model does by itself on questions of documents that were never asked about."""
+    players: Players = agent.cast.playing(*agent.place("default"))
+    found = []
+    with bar(f"alone, {label}", len(questions)) as advance:
+        for number, question in enumerate(questions, 1):
+            outcome = agent.rehearsed(as_example(question, players.name), players)
+            text = outcome.draft.text if outcome.draft else None
+            found.append(float(question.kind == "not there") if text is None else right_text(question, text))
+            advance(number, None)
+    return found
+
+
+def windows(turned: Sequence[Turned]) -> dict[str, Any]:
+    """The first questions beside the last ones: what went to the expert, and what was lost against always asking it."""
+    size = min(WINDOW, len(turned) // 2)
+    return {name: window(part) for name, part in (("first", turned[:size]), ("last", turned[-size:]))}
+
+
+def window(turned: Sequence[Turned]) -> dict[str, Any]:
+    """Consults per hundred, and the loss against the oracle, plain and with every kind of answer counting the same."""
+    kinds, losses = [t.kind for t in turned], [1 - t.quality for t in turned]
+    return {
+        "consults_per_100": round(100 * sum(t.consulted for t in turned) / len(turned), 1),
+        "loss_points": round(100 * sum(losses) / len(losses), 2),
+        "loss_points_balanced": round(100 * balanced(kinds, losses), 2),
+        "local_answers": sum(not t.consulted for t in turned),
+        "usd": round(sum(t.usd for t in turned), 4),
+        "seconds_a_question": round(sum(t.seconds for t in turned) / len(turned), 3),
+        "kinds": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
+    }
+
+
+def small_model_alone(
+    stream: Stream, questions: Sequence[Asked], before: Sequence[float], after: Sequence[float]
+) -> dict[str, Any]:
+    """Class-balanced quality on held-out documents, beside a rule that always says the commonest thing."""
+    kinds = [q.kind for q in questions]
+    said = COMMONEST[stream.name]
+    rule = [right_text(q, said) if said else float(q.kind == "not there") for q in questions]
+    by_kind = {
+        kind: {"before": mean_of(kind, kinds, before), "after": mean_of(kind, kinds, after), "n": kinds.count(kind)}
+        for kind in sorted(set(kinds))
+    }
+    return {
+        "questions": len(questions),
+        "before_balanced": round(100 * balanced(kinds, before), 1),
+        "after_balanced": round(100 * balanced(kinds, after), 1),
+        "commonest_answer_balanced": round(100 * balanced(kinds, rule), 1),
+        "kinds": [{"kind": kind, **values} for kind, values in by_kind.items()],
+    }
+
+
+def mean_of(kind: str, kinds: Sequence[str], values: Sequence[float]) -> float:
+    """The mean over one kind."""
+    chosen = [v for k, v in zip(kinds, values, strict=True) if k == kind]
+    return round(sum(chosen) / len(chosen), 4)
+
+
+def summary_of(refinement: dict[str, Any]) -> dict[str, Any]:
+    """A refinement as a row."""
+    report, training = refinement["report"] or {}, refinement["training"] or {}
+    return {
+        "after": refinement["after"],
+        "trained_on": refinement["examples"]["train"],
+        "gate_examples": report.get("questions", 0),
+        "live": report.get("live"),
+        "candidate": report.get("candidate"),
+        "p": report.get("p"),
+        "general_live": report.get("general_live"),
+        "general_candidate": report.get("general_candidate"),
+        "promoted": refinement["promoted"],
+        "reason": refinement["reason"],
+        "training_seconds": training.get("seconds"),
+        "training_cpu_seconds": training.get("cpu_seconds"),
+        "peak_mib": training.get("peak_mib"),
+        "whole_seconds": round(refinement["seconds"], 1),
+        "threshold": (refinement["recalibrated"] or {}).get("threshold"),
+    }
+
+
+def cost(turned: Sequence[Turned], refinements: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Dollars of the expert, CPU-seconds of the loop, and after how many questions it has paid for itself in time.
+
+    A question saved is one that needn't wait for the expert; what it saves is its price. The loop itself costs no
+    dollars, but CPU time, which is given for a question saved.
+    """
+    consulted = [t.usd for t in turned if t.consulted]
+    price = sum(consulted) / len(consulted) if consulted else 0.0
+    saved = sum(not t.consulted for t in turned)
+    cpu = sum(r["cpu_seconds"] for r in refinements)
+    return {
+        "usd_spent": round(sum(consulted), 4),
+        "usd_always_asking": round(price * len(turned), 4),
+        "usd_a_consult": round(price, 6),
+        "answered_locally": saved,
+        "refining_cpu_seconds": round(cpu, 1),
+        "refining_seconds": round(sum(r["seconds"] for r in refinements), 1),
+        "refining_cpu_seconds_per_saved_question": round(cpu / saved, 1) if saved else None,
+        "first_saved_question": next((n for n, t in enumerate(turned, 1) if not t.consulted), None),
+    }
+
+
+def curve(turned: Sequence[Turned], size: int = 100) -> list[dict[str, Any]]:
+    """The stream in pieces."""
+    pieces = [turned[at : at + size] for at in range(0, len(turned), size)]
+    return [
+        {
+            "questions": (n + 1) * size,
+            "consults_per_100": round(100 * sum(t.consulted for t in piece) / len(piece), 1),
+            "quality": round(sum(t.quality for t in piece) / len(piece), 4),
+            "usd": round(sum(t.usd for t in piece), 4),
+        }
+        for n, piece in enumerate(pieces)
+    ]
