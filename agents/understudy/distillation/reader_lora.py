@@ -6,6 +6,7 @@ The starter's reader is trained by these means from fresh heads, an adapter of i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from understudy.distillation.checkpoint import load_checkpoint, progress, save_checkpoint
+from understudy.retrieval.confidence import CALIBRATION
 from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "collate",
     "export",
     "fit",
+    "freeze_lower",
     "loss_of",
     "rank_of",
     "take_up",
@@ -41,6 +44,7 @@ EVERY = 100
 PATIENCE = 3
 """Checkpoints without progress that end a run."""
 IGNORED = -100
+LAYER = re.compile(r"\.layer\.(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -140,9 +144,19 @@ def trained_state(model: SpanReader) -> dict[str, Tensor]:
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
-def export(trained: Mapping[str, Tensor], recipe: Mapping[str, object], weights: Path) -> None:
-    """A reader's file, but for its calibration: half-precision LoRA factors and heads."""
-    tensors = {stored_name(name): t.half().contiguous() for name, t in trained.items()}
+def export(
+    trained: Mapping[str, Tensor], recipe: Mapping[str, object], weights: Path, base: Path | None = None
+) -> None:
+    """A reader's file, but for its calibration: half-precision LoRA factors and heads.
+
+    Args:
+        trained: the tensors that training changed.
+        recipe: what the run went by.
+        weights: the file.
+        base: the reader that keeps all else.
+    """
+    kept = {} if base is None else {n: t for n, t in load_file(base).items() if n != CALIBRATION}
+    tensors = kept | {stored_name(name): t.half().contiguous() for name, t in trained.items()}
     save_file(tensors, str(weights), {"recipe": json.dumps(dict(recipe))})
 
 
@@ -151,6 +165,15 @@ def take_up(model: SpanReader, weights: Path) -> None:
     tensors = {name: tensor.float() for name, tensor in load_file(weights).items()}
     state = {name: tensors[stored_name(name)] for name in trained_state(model)}
     model.load_state_dict(state, strict=False)
+
+
+def freeze_lower(model: SpanReader, layers: int) -> None:
+    """Leave all but the highest `layers` of the encoder as they are: what needs no gradient costs no backward pass."""
+    numbered = [(int(n[1]), p) for name, p in model.named_parameters() if (n := LAYER.search(name))]
+    first = max(number for number, _ in numbered) + 1 - layers
+    for number, parameter in numbered:
+        if number < first:
+            parameter.requires_grad_(False)
 
 
 def rank_of(weights: Path) -> int:
