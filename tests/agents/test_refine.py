@@ -114,6 +114,11 @@ def test_what_is_learned_goes_live_only_when_it_is_proved_or_forced_and_can_be_t
     assert found["version"] == "v1"
     assert "more gate examples are needed" in found["reason"]
     assert found["training"]["peak_mib"] > 0
+    due = replace(agent.refinery, settings=RefineSettings(every=10))
+    assert not due.due(), "no new examples have come"
+    (due.root / "refined.json").write_text('{"examples": 50}')
+    assert due.due()
+    assert not agent.refinery.due(), "nobody asked for a schedule"
     (again,) = agent.refine()
     assert again["reason"] == "nothing new has been learned since the last refinement"
     assert [a["version"] for a in agent.adapters()] == ["v1"]

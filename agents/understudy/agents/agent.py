@@ -331,17 +331,21 @@ class Agent:
         """Derive the threshold anew from all outcomes, and say how reliable the confidence is."""
         return calibration_of(self.deferral.rows(), self.deferral.derive())
 
-    def refine(self, domain: str | None = None) -> list[dict[str, Any]]:
+    def refine(self, domain: str | None = None, *, when_due: bool = False) -> list[dict[str, Any]]:
         """Learn from the examples of a domain, or of all: what is trained goes live only if it proves better.
 
         Gives what became of every domain and access label. A refinement that was killed goes on where it was. Questions
         may be asked meanwhile.
 
+        Args:
+            domain: only this one.
+            when_due: do nothing unless `refine.every` new examples have come since the last time.
+
         Raises:
             ScopeError: no collection is of this domain.
             AdapterError: an adapter's files are damaged.
         """
-        return self.refinery.refine(domain)
+        return [] if when_due and not self.refinery.due() else self.refinery.refine(domain)
 
     def adapters(self) -> list[dict[str, Any]]:
         """Every adapter in short, whether it is live, and what the gate said."""

@@ -37,6 +37,8 @@ __all__ = ["AdapterKeeper", "DomainExamples", "DomainGate", "Refinery", "Relabel
 Part = Literal["train", "held_out", "gate", "calibrate"]
 Rehearse = Callable[[Example, Players], Outcome]
 """The small model alone on an example's question."""
+REFINED = "refined.json"
+"""How many examples there were when all domains were refined."""
 HELD_OUT = 51
 """Of 256 training examples: a fifth, that training stops by."""
 
@@ -215,7 +217,20 @@ class Refinery:
             known = ", ".join(sorted({d for d, _ in places})) or "none yet"
             raise ScopeError(f"no expert has answered anything in domain {domain!r}; domains with examples: {known}")
         with self.lock:
-            return [self.run(*place) for place in wanted]
+            count = len(self.examples.all())
+            found = [self.run(*place) for place in wanted]
+            if domain is None:
+                self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                write_atomically(self.root / REFINED, json.dumps({"examples": count}) + "\n")
+            return found
+
+    def due(self) -> bool:
+        """Whether `refine.every` new examples have come since all domains were refined; never, without that setting."""
+        every, refined = self.settings.every, self.root / REFINED
+        if every is None:
+            return False
+        before = int(json.loads(refined.read_text(encoding="utf-8"))["examples"]) if refined.exists() else 0
+        return len(self.examples.all()) - before >= every
 
     def run(self, domain: str, label: str) -> dict[str, Any]:
         """One refinement to its end, begun anew or gone on with."""

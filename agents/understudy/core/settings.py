@@ -113,7 +113,7 @@ class RefineSettings(Table):
     """`[refine]`."""
 
     every: Annotated[int | None, Field(ge=1)] = None
-    """Refine by itself after so many new examples; only on request by default."""
+    """`refine --when-due` does nothing until so many new examples have come."""
     least_examples: Annotated[int, Field(ge=10)] = 40
     """To train on, without which nothing is learned."""
     seed: int = 17

@@ -185,13 +185,16 @@ def calibrate(
 def refine(
     context: typer.Context,
     domain: Annotated[str | None, typer.Option(help="Only this one; all by default.")] = None,
+    when_due: Annotated[bool, typer.Option("--when-due", help="Only if refine.every new examples have come.")] = False,
     as_json: Json = False,
 ) -> None:
     """Learn from experts' answers; what is trained goes live only if it proves better. A killed run goes on."""
     from understudy.apps.present import show_refinement
 
     with opened(context) as agent:
-        found = agent.refine(domain)
+        if when_due and agent.settings.refine.every is None:
+            raise UserError("--when-due needs refine.every in understudy.toml: after how many new examples to refine")
+        found = agent.refine(domain, when_due=when_due)
     if as_json:
         print_json({"refinements": found})
     else:

@@ -135,7 +135,7 @@ def interval_of(figure: Estimate | None) -> str:
 def show_refinement(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """What became of every domain."""
     if not found:
-        console.print("no expert has answered anything yet: there is nothing to learn from")
+        console.print("nothing to learn from yet")
     for run in found:
         state = "live" if run["promoted"] else "not live"
         name = f"{run['domain']} {run['version'] or ''}".strip()

@@ -12,6 +12,7 @@ from typing import Any
 
 from understudy.agents.deferral.agreement import agreement
 from understudy.apps.folder import read_lines
+from understudy.core.matching import pure_number
 from understudy.core.types import Answer, Draft, Evidence, Example, ExpertAnswer, Scope
 from understudy.core.workspace import write_atomically
 from understudy.retrieval.verdict import polarity
@@ -61,7 +62,9 @@ def kind_of(answers: Sequence[str]) -> str:
     said = polarity(answers[0]) if answers else None
     if said is not None and len(answers[0].strip(" .")) <= len("yes"):
         return "yes" if said else "no"
-    return "words" if answers else "not there"
+    if not answers:
+        return "not there"
+    return "number" if pure_number(answers[0]) else "words"
 
 
 def cuad_stream(data: Path, seed: int) -> Stream:
