@@ -8,6 +8,7 @@
     │   ├── ScopeError                  no such collection, document or thread
     │   ├── QuestionError               empty, or longer than the context
     │   ├── ModelFileError              no GGUF, or a GGUF without a chat template
+    │   ├── AdapterError                an adapter that doesn't fit the model, or doesn't do what its card says
     │   ├── WorkspaceError              corrupt, of a newer version, or unwritable
     │   │   └── WorkspaceBusyError      another process owns it
     │   └── MissingExtraError           an optional dependency isn't installed
@@ -30,6 +31,7 @@ from __future__ import annotations
 from understudy.core.types import Spend
 
 __all__ = [
+    "AdapterError",
     "BudgetError",
     "DocumentError",
     "EgressRefused",
@@ -86,6 +88,10 @@ class QuestionError(UserError):
 
 class ModelFileError(UserError):
     """A file is no GGUF chat model."""
+
+
+class AdapterError(UserError):
+    """An adapter doesn't fit the model, or doesn't do what its card says."""
 
 
 class WorkspaceError(UserError):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "ADAPTER_BASE_KEY",
     "Answer",
     "Citation",
     "Document",
@@ -21,6 +22,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "Passage",
+    "Probe",
     "Route",
     "Scope",
     "SmallTokens",
@@ -308,3 +310,21 @@ class Outcome(Data):
     """With which an expert was to be asked, whatever came of it; 1 for a draft that was deferred."""
     drawn: bool = True
     """Whether an expert was to be asked."""
+
+
+ADAPTER_BASE_KEY = "understudy.base"
+"""In an adapter's GGUF: SHA-256 of the GGUF that it was trained on."""
+
+
+class Probe(Data):
+    """Logits after a fixed prompt without and with an adapter: after a swap, they prove that it is that adapter."""
+
+    adapter: str
+    """SHA-256 of its GGUF."""
+    base: str
+    """SHA-256 of the model's."""
+    tokens: tuple[int, ...]
+    ids: tuple[int, ...]
+    """The tokens whose logits are kept: those that the adapter made likeliest."""
+    base_logits: tuple[float, ...]
+    logits: tuple[float, ...]

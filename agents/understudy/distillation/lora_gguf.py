@@ -12,15 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from understudy.core.errors import UserError
+from understudy.core.types import ADAPTER_BASE_KEY
 from understudy.distillation.base import Base
 from understudy.distillation.layout import llama_rows, tensor_name
 
-__all__ = ["BASE_KEY", "write_adapter"]
+__all__ = ["write_adapter"]
 
 PREFIX = "base_model.model."
 """What peft puts before the names of the network's modules."""
-BASE_KEY = "understudy.base"
-"""SHA-256 of the GGUF that an adapter was trained on."""
 
 
 def write_adapter(folder: Path, base: Base, path: Path, *, name: str) -> None:
@@ -44,7 +43,7 @@ def write_adapter(folder: Path, base: Base, path: Path, *, name: str) -> None:
     writer.add_name(name)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
     writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, float(settings["lora_alpha"]))
-    writer.add_string(BASE_KEY, base.digest)
+    writer.add_string(ADAPTER_BASE_KEY, base.digest)
     for at, tensor in sorted(pairs.items()):
         writer.add_tensor(at, tensor.float().contiguous().numpy())
     writer.write_header_to_file()
@@ -63,7 +62,7 @@ def check_plain(settings: dict[str, Any], folder: Path) -> None:
 
 
 def matrices(state: dict[str, Tensor], config: Any, folder: Path) -> dict[str, Tensor]:
-    """Under llama.cpp's names: `lora_a` as `[rank, in]`, `lora_b` as `[out, rank]` with its rows in llama.cpp's order."""
+    """Under llama.cpp's names: `lora_a` as `[rank, in]`, `lora_b` as `[out, rank]` in llama.cpp's order of rows."""
     found = {}
     for key, tensor in state.items():
         stem, _, half = key.removeprefix(PREFIX).removesuffix(".weight").rpartition(".")
