@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("trl", reason="training adapters needs the extra `refine`")
 
+import torch
 from safetensors.torch import load_file
 
 from understudy.agents.small_model import SmallModel, starter_path
@@ -21,7 +22,7 @@ from understudy.distillation.base import Base
 from understudy.distillation.lora_gguf import write_adapter
 from understudy.distillation.train_decoder import LoraRecipe, Progress, Row, mixed, sequence, train
 
-RECIPE = LoraRecipe(rank=4, alpha=8, learning_rate=3e-3, epochs=4, batch=4, at_once=4, every=4, replay=0.0)
+RECIPE = LoraRecipe(rank=4, alpha=8, learning_rate=2e-2, epochs=10, batch=4, at_once=4, every=5, replay=0.0)
 TAUGHT = '{"kind":"decline","reason":"not_in_documents"}'
 SEARCH = '{"kind":"search","query":"When is it due?"}'
 BASE = Base(starter_path())
@@ -29,7 +30,7 @@ BASE = Base(starter_path())
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[SmallModel]:
-    model = SmallModel(starter_path(), settings=SmallModelSettings(context=1024, threads=2))
+    model = SmallModel(starter_path(), settings=SmallModelSettings(context=1024, threads=1))
     yield model
     model.close()
 
@@ -44,7 +45,16 @@ def row(n: int, taught: str = TAUGHT) -> Row:
     }
 
 
-ROWS = [row(n) for n in range(16)]
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on busy cores make this ten times slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+ROWS = [row(n) for n in range(8)]
 HELD_OUT = [row(n) for n in range(40, 44)]
 
 
@@ -86,11 +96,11 @@ def trained(model: SmallModel, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_run_learns_and_says_how(trained: Any) -> None:
     result, seen = trained
     assert result.after < 0.5 * result.before
-    assert (result.steps, result.rows, result.left_out, result.resumed) == (16, 16, 0, 0)
+    assert (result.steps, result.rows, result.left_out, result.resumed) == (20, 8, 0, 0)
     losses = [p.loss for p in seen if p.loss is not None]
     assert losses[-1] < losses[0]
-    assert [p.step for p in seen if p.held_out is not None and p.step][:4] == [4, 8, 12, 16]
-    assert result.tokens > 16 * 4 * 40
+    assert [p.step for p in seen if p.held_out is not None and p.step][:4] == [5, 10, 15, 20]
+    assert result.tokens > 20 * 4 * 40
     assert all(p.tokens_per_second > 0 and p.peak_mib > 50 for p in seen if p.loss is not None)
 
 
@@ -108,16 +118,16 @@ class Killed(BaseException):
 
 def test_a_killed_run_goes_on_to_the_same_end(model: SmallModel, trained: Any, tmp_path: Path) -> None:
     def kill(progress: Progress) -> None:
-        if progress.step == 12 and progress.loss is not None:
+        if progress.step == 15 and progress.loss is not None:
             raise Killed
 
     with pytest.raises(Killed):
         train(BASE, ROWS, HELD_OUT, RECIPE, tmp_path, render=model.render, on_progress=kill)
-    torn = tmp_path / "checkpoints" / "checkpoint-12"
+    torn = tmp_path / "checkpoints" / "checkpoint-15"
     torn.mkdir()
     (torn / "trainer_state.json").write_text("{")
     again = train(BASE, ROWS, HELD_OUT, RECIPE, tmp_path, render=model.render)
-    assert (again.resumed, again.steps) == (8, 16)
+    assert (again.resumed, again.steps) == (10, 20)
     weights, expected = (load_file(t.folder / "adapter_model.safetensors") for t in (again, trained[0]))
     for name, weight in expected.items():
         assert weights[name].allclose(weight, atol=1e-5), name
@@ -126,15 +136,19 @@ def test_a_killed_run_goes_on_to_the_same_end(model: SmallModel, trained: Any, t
 
 def test_a_run_that_gets_worse_ends_early_with_its_best(model: SmallModel, tmp_path: Path) -> None:
     other = [row(n, '{"kind":"consult","reason":"unsure"}') for n in range(40, 44)]
-    recipe = replace(RECIPE, every=1, patience=2)
-    result = train(BASE, ROWS, other, recipe, tmp_path, render=model.render)
-    assert result.steps < 16
+    recipe = replace(RECIPE, every=2, patience=2)
+    seen: list[Progress] = []
+    result = train(BASE, ROWS, other, recipe, tmp_path, render=model.render, on_progress=seen.append)
+    assert result.steps < 20
+    looks = [p.held_out for p in seen if p.held_out is not None and p.step]
+    assert result.after == pytest.approx(min(looks), abs=1e-4)
+    assert looks[-2] > min(looks)  # the last look is at the best one
 
 
 def test_memory_saving_options_learn_too(model: SmallModel, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, half=True, checkpointing=True, at_once=2)
-    result = train(BASE, ROWS, HELD_OUT, recipe, tmp_path, render=model.render)
-    assert result.after < 0.6 * result.before
+    recipe = replace(RECIPE, half=True, checkpointing=True, at_once=2, epochs=4)
+    result = train(BASE, ROWS[:4], HELD_OUT[:2], recipe, tmp_path, render=model.render)
+    assert result.after < 0.9 * result.before
 
 
 def test_what_cannot_be_trained_is_refused(model: SmallModel, trained: Any, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from datasets.table import InMemoryTable
 from peft import LoraConfig
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerFast, TrainerCallback
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from understudy.distillation.base import Base
@@ -53,7 +53,7 @@ def run_sft(
         peft_config=lora_config(recipe),
         callbacks=[looks, EarlyStoppingCallback(recipe.patience)],
     )
-    looks.trainer = trainer
+    trainer.remove_callback(PrinterCallback)  # stdout is not ours
     # An adapter begins as no change at all, so what it scores untrained is the base's.
     before = untrained_loss(trainer)
     began = time.monotonic()
@@ -82,7 +82,7 @@ def steps_of(recipe: LoraRecipe, rows: int) -> int:
     return max(1, math.ceil(math.ceil(rows / recipe.batch) * recipe.epochs))
 
 
-def sft_config(recipe: LoraRecipe, folder: Path, steps: int) -> Any:
+def sft_config(recipe: LoraRecipe, folder: Path | str, steps: int) -> Any:
     """The recipe in TRL's words, for a run of so many steps."""
     every = min(recipe.every, steps)
     gpu = torch.cuda.is_available()
@@ -141,12 +141,11 @@ def no_tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=vocabulary, pad_token="<pad>", eos_token="<pad>")
 
 
-class Looks(TrainerCallback):
+class Looks(TrainerCallback):  # type: ignore[misc]  # untyped library
     """Reports what the trainer logs."""
 
     def __init__(self, on_progress: OnProgress) -> None:
         self.on_progress = on_progress
-        self.trainer: Any = None
         self.tokens = 0
         self._began = time.monotonic()
 
