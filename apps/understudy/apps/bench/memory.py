@@ -1,7 +1,7 @@
 """Suite `memory`: what refining takes, beside training all weights, on a half-billion decoder of random weights.
 
-Each way trains in a process of its own, whose high-water mark of resident memory is taken. The batch, the length and the
-seed are the same everywhere. What differs besides the weights that learn is said in each row.
+Each way trains in a process of its own, whose high-water mark of resident memory is taken. Batch, length, checkpointing
+and seed are the same everywhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from understudy.core.errors import UnderstudyError
 
 __all__ = ["WAYS", "Way", "measure_memory", "row_of"]
 
-STEPS = 3
+STEPS = 2
 """The optimizer's state is there after the first."""
 
 
@@ -50,7 +50,7 @@ QWEN2_HALF_BILLION = {
 }  # fmt: skip
 """Qwen2.5-0.5B's shape."""
 BATCH = 1
-LENGTH = 512
+LENGTH = 256
 LEARNED = 64
 """Tokens at the end of a transcript that are learned: a step's length."""
 
