@@ -117,6 +117,8 @@ def test_a_swap_is_proved_by_its_probe(model: SmallModel, folder: Path) -> None:
     shifted = tuple(x + 1 for x in probe.logits)
     with pytest.raises(AdapterError, match="does not do what its card says"):
         model.wearing(path, probe.model_copy(update={"logits": shifted}))
+    with pytest.raises(AdapterError, match="was trained on the model 1111"):
+        model.wearing(path, probe.model_copy(update={"base": "1" * 64}))
     noise_adapter(path, 4)
     with pytest.raises(AdapterError, match="is not the file that was accepted"):
         model.wearing(path, probe)

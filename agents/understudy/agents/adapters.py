@@ -49,17 +49,18 @@ class Adapter:
         weakref.finalize(self, discarded.append, handle)
 
 
-def load_adapter(engine: Engine, path: Path, base: str) -> Adapter:
-    """Load one for a base with this digest. Raises `AdapterError`."""
+def load_adapter(engine: Engine, path: Path, base: str, recorded: Probe | None = None) -> Adapter:
+    """Load one for a base with this digest, which must be the one that it was probed on. Raises `AdapterError`."""
     if not path.is_file():
         raise AdapterError(f"{path}: there is no such adapter")
     handle = llama_cpp.llama_adapter_lora_init(engine.model, str(path).encode())
     if not handle:
         raise AdapterError(f"{path}: llama.cpp can't load this adapter beside {engine.path.name}; is it made for it?")
     adapter = Adapter(path, handle, engine.discarded)
-    if adapter.base not in ("", base):
+    meant = adapter.base or (base if recorded is None else recorded.base)
+    if meant != base:
         raise AdapterError(
-            f"{path} was trained on the model {adapter.base[:12]}, not on {engine.path.name} ({base[:12]}): "
+            f"{path} was trained on the model {meant[:12]}, not on {engine.path.name} ({base[:12]}): "
             "use that model, or refine this one"
         )
     return adapter

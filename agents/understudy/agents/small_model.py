@@ -106,7 +106,7 @@ class SmallModel:
         view._steps = OrderedDict()  # the same text may be other tokens under another adapter
         if adapter is not None:
             with self._lock:
-                view.adapter = load_adapter(self.engine, adapter, digest)
+                view.adapter = load_adapter(self.engine, adapter, digest, recorded)
                 view.probe = checked(measure(self.engine, view.adapter, digest, recorded), recorded, adapter)
         return view
 

@@ -90,6 +90,7 @@ class Trained:
     """peft's adapter: the one of the best held-out loss."""
     steps: int
     tokens: int
+    """Trained on since the run was taken up, padding left out; as are the seconds."""
     seconds: float
     before: float
     """Held-out loss of the base, in nats a token of a step."""
