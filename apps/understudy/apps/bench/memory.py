@@ -50,8 +50,8 @@ QWEN2_HALF_BILLION = {
 }  # fmt: skip
 """Qwen2.5-0.5B's shape."""
 BATCH = 1
-LENGTH = 256
-LEARNED = 64
+LENGTH = 128
+LEARNED = 32
 """Tokens at the end of a transcript that are learned: a step's length."""
 
 
