@@ -7,7 +7,6 @@ exported weights mean the same to llama.cpp as to torch is checked on a small ne
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +21,13 @@ pytest.importorskip("torch", reason="exporting a network needs torch")
 pytest.importorskip("transformers", reason="exporting a network needs transformers")
 
 import torch
-import transformers
-from tokenizers import AddedToken
-from transformers.initialization import no_init_weights
+from families import LLAMA, QUESTION, QWEN, QWEN2, SAMPLES, Family, llama_logits, network, sample_texts, vocabulary
 
 from understudy.agents import small_model
 from understudy.agents.grammar import step_grammar
 from understudy.agents.profiles import QUOTING
 from understudy.agents.small_model import SmallModel
 from understudy.apps.starter.export import Vocabulary, export_gguf, quantize
-from understudy.apps.starter.planner_model import train_tokenizer
 from understudy.core.settings import SmallModelSettings
 from understudy.core.steps import AnswerStep, Consult, Decline, ToolStep
 from understudy.core.types import Evidence, Message, Observation, Passage
@@ -39,155 +35,11 @@ from understudy.retrieval.chunk import chunk
 from understudy.retrieval.load import load
 from understudy.tools.toolbox import LocalToolBox, SearchArguments
 
-SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples"
-QUESTION = "By how much does Nordkvarts raise the price of resonators, and when?"
-
-QWEN_TEMPLATE = """\
-{%- if messages[0].role == 'system' %}
-    {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
-{%- endif %}
-{%- set ns = namespace(last=0) %}
-{%- for message in messages if message.role == 'user' %}{% set ns.last = loop.index0 %}{% endfor %}
-{%- for message in messages %}
-    {%- if message.role == 'user' or (message.role == 'system' and not loop.first) %}
-        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
-    {%- elif message.role == 'assistant' %}
-        {%- set said = message.content.split('</think>')[-1].lstrip('\\n') %}
-        {%- if loop.last %}
-            {{- '<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n' + said }}
-        {%- else %}
-            {{- '<|im_start|>assistant\\n' + said }}
-        {%- endif %}
-        {{- '<|im_end|>\\n' }}
-    {%- endif %}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|im_start|>assistant\\n' }}
-    {%- if enable_thinking is defined and enable_thinking is false %}
-        {{- '<think>\\n\\n</think>\\n\\n' }}
-    {%- endif %}
-{%- endif %}"""
-
-LLAMA_TEMPLATE = """\
-{{- bos_token }}
-{%- set today = strftime_now('%d %b %Y') %}
-{%- if messages[0]['role'] == 'system' %}
-    {%- set said = messages[0]['content'] | trim %}
-    {%- set messages = messages[1:] %}
-{%- else %}
-    {%- set said = '' %}
-{%- endif %}
-{{- '<|start_header_id|>system<|end_header_id|>\\n\\nToday Date: ' + today + '\\n\\n' + said + '<|eot_id|>' }}
-{%- for message in messages %}
-    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}
-{%- endfor %}
-{%- if add_generation_prompt %}
-    {{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}
-{%- endif %}"""
-
-QWEN_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-QWEN_TEXTUAL = ("<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>")
-"""Tokens of their own that are not special: llama.cpp calls them user-defined."""
-LLAMA_SPECIAL = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
-
-
-@dataclass(frozen=True)
-class Family:
-    """An architecture: its tokenizer settings, and its configuration whole and small."""
-
-    name: str
-    special: tuple[str, ...]
-    textual: tuple[str, ...]
-    digits: str
-    settings: dict[str, Any]
-    whole: dict[str, Any]
-    small: dict[str, Any]
-
-    @property
-    def kind(self) -> tuple[Any, Any]:
-        """Its classes in transformers."""
-        return getattr(transformers, f"{self.name}Config"), getattr(transformers, f"{self.name}ForCausalLM")
-
-
-QWEN = Family(
-    "Qwen3",
-    QWEN_SPECIAL,
-    QWEN_TEXTUAL,
-    r"\p{N}",
-    {"pre": "qwen2", "chat_template": QWEN_TEMPLATE, "eos": "<|im_end|>", "pad": "<|endoftext|>", "adds_bos": False},
-    # Qwen3-0.6B
-    {
-        "vocab_size": 151936, "hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16,
-        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 3072, "max_position_embeddings": 40960,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "rms_norm_eps": 1e-6, "tie_word_embeddings": True,
-    },
-    {
-        "vocab_size": 3000, "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "head_dim": 48, "intermediate_size": 192, "max_position_embeddings": 512,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "rms_norm_eps": 1e-6, "tie_word_embeddings": True,
-    },
-)  # fmt: skip
-LLAMA = Family(
-    "Llama",
-    LLAMA_SPECIAL,
-    (),
-    r"\p{N}{1,3}",
-    {"pre": "llama-bpe", "chat_template": LLAMA_TEMPLATE, "eos": "<|eot_id|>", "bos": "<|begin_of_text|>"},
-    # Llama 3.2's vocabulary, heads and rotary scaling, in fewer and narrower layers
-    {
-        "vocab_size": 128256, "hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 32,
-        "num_key_value_heads": 8, "head_dim": 64, "intermediate_size": 2048, "max_position_embeddings": 131072,
-        "rope_parameters": {
-            "rope_type": "llama3", "rope_theta": 5e5, "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 8192,
-        },
-        "rms_norm_eps": 1e-5, "tie_word_embeddings": True,
-    },
-    # so short an original context that the scaling shows on a handful of tokens; an output matrix of its own
-    {
-        "vocab_size": 3000, "hidden_size": 192, "num_hidden_layers": 3, "num_attention_heads": 6,
-        "num_key_value_heads": 2, "head_dim": 32, "intermediate_size": 192, "max_position_embeddings": 512,
-        "rope_parameters": {
-            "rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-        },
-        "rms_norm_eps": 1e-5, "tie_word_embeddings": False,
-    },
-)  # fmt: skip
 FAMILIES = [pytest.param(QWEN, id="qwen3"), pytest.param(LLAMA, id="llama")]
+SMALL = [*FAMILIES, pytest.param(QWEN2, id="qwen2")]
 
 
-def sample_texts() -> list[str]:
-    files = sorted((SAMPLES / "documents").iterdir())
-    return [document.text for file in files for document in load(file, file.name)]
-
-
-def vocabulary(family: Family) -> Vocabulary:
-    """A tokenizer of the family's settings, trained on the sample documents."""
-    shown = json.dumps([m.model_dump() for m in QUOTING.open(QUESTION, [], "")])
-    tokenizer = train_tokenizer([*sample_texts(), shown], 2000, special=family.special, digits=family.digits)
-    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in family.textual])
-    return Vocabulary(tokenizer, **family.settings)
-
-
-def network(family: Family, sizes: dict[str, Any], used: int, *, dtype: Any, spread: float) -> Any:
-    """A network of random weights, norms included; only the first `used` tokens have an embedding that isn't zero."""
-    config_class, model_class = family.kind
-    with no_init_weights():
-        model = model_class._from_config(config_class(**sizes, dtype=dtype))
-    model.tie_weights()
-    dice = torch.Generator().manual_seed(17)
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(0, spread, generator=dice)
-            else:
-                weight.uniform_(0.5, 1.5, generator=dice)
-        model.get_input_embeddings().weight[used:] = 0  # llama.cpp quantizes zeros in no time
-    return model.eval()
-
-
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", SMALL)
 def test_llama_cpp_computes_what_torch_does(family: Family, tmp_path: Path) -> None:
     words = vocabulary(family)
     model = network(family, family.small, words.tokenizer.get_vocab_size(), dtype=torch.float32, spread=0.15)
@@ -195,16 +47,7 @@ def test_llama_cpp_computes_what_torch_does(family: Family, tmp_path: Path) -> N
     ids = words.tokenizer.encode(sample_texts()[0][:150]).ids[:40]
     with torch.no_grad():
         expected = model(torch.tensor([ids])).logits[0].numpy()
-    full = llama_cpp.GGML_TYPE_F32  # keys and values too: what is left is the order of additions
-    llama = llama_cpp.Llama(
-        str(tmp_path / "small.gguf"), n_ctx=64, n_threads=1, n_threads_batch=1, logits_all=True,
-        type_k=full, type_v=full, verbose=False,
-    )  # fmt: skip
-    try:
-        llama.eval(ids)
-        found = np.array(llama.scores[: len(ids)])
-    finally:
-        llama.close()
+    found = llama_logits(tmp_path / "small.gguf", ids)  # what is left is the order of additions
     assert len(ids) > 20
     # 0.00002 was measured; with query and key rows in the wrong order, or positions unscaled, it is 5
     assert np.abs(found - expected).max() < 0.0005 * expected.std()

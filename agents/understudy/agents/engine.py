@@ -21,6 +21,7 @@ from llguidance import LLMatcher
 from llguidance.llamacpp import lltokenizer_from_vocab
 from numpy.typing import NDArray
 
+from understudy.agents.adapters import Adapter
 from understudy.core.errors import InternalError, ModelFileError, QuestionError, Stopped
 from understudy.core.protocols import Cancel
 from understudy.core.types import SmallTokens
@@ -73,6 +74,9 @@ class Engine:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(512, 0, 1)
         self._cached: list[int] = []
+        self._worn: Adapter | None = None
+        self.discarded: list[Any] = []
+        """Pointers of adapters that nothing refers to any more."""
         self.context: int = llama_cpp.llama_n_ctx(self._context)
         self.guide = lltokenizer_from_vocab(self._vocab)
         pieces = [self.piece(t) for t in range(self._size)]
@@ -116,6 +120,30 @@ class Engine:
     def adds_bos(self) -> bool:
         """Whether prompts of this model begin with its BOS token."""
         return bool(llama_cpp.llama_vocab_get_add_bos(self._vocab))
+
+    @property
+    def model(self) -> Any:
+        """llama.cpp's pointer to the weights."""
+        return self._llama.model
+
+    def wear(self, adapter: Adapter | None) -> None:
+        """Compute with an adapter, or with none, from now on. The KV cache goes: it belongs to one adapter."""
+        if adapter is self._worn:
+            return
+        worn = [] if adapter is None else [adapter.handle]
+        handles = (llama_cpp.llama_adapter_lora_p_ctypes * len(worn))(*worn)
+        scales = (ctypes.c_float * len(worn))(*(1.0 for _ in worn))
+        if llama_cpp.llama_set_adapters_lora(self._context, handles, len(worn), scales) != 0:
+            raise InternalError("llama.cpp refused an adapter that it had loaded")
+        llama_cpp.llama_memory_clear(self._memory, True)
+        self._cached.clear()
+        self._worn = adapter
+        while self.discarded:
+            llama_cpp.llama_adapter_lora_free(self.discarded.pop())
+
+    def logits_after(self, prompt: list[int]) -> Logits:
+        """The logits `[vocabulary]` after a prompt."""
+        return self._sync(prompt, None)[0]
 
     def generate(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import hashlib
 import json
 import math
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from langchain_core.tools import BaseTool
 
+from understudy.agents.adapters import Adapter, checked, load_adapter, measure
 from understudy.agents.engine import Engine, Generated, Token
 from understudy.agents.grammar import step_grammar
 from understudy.agents.profiles import PROFILES, QUOTING, Profile
@@ -23,7 +25,7 @@ from understudy.core.errors import InternalError, ModelFileError
 from understudy.core.protocols import Cancel
 from understudy.core.settings import SmallModelSettings
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Step, Taken, ToolStep
-from understudy.core.types import Evidence, Message, Observation
+from understudy.core.types import Evidence, Message, Observation, Probe
 
 __all__ = ["SmallModel", "starter_path"]
 
@@ -68,18 +70,48 @@ class SmallModel:
         )
         self.profile = profile or PROFILES.get(self.engine.metadata.get("understudy.profile", ""), QUOTING)
         self.tools = tuple(tools)
+        self.adapter: Adapter | None = None
+        self.probe: Probe | None = None
         self._steps: OrderedDict[str, list[int]] = OrderedDict()
         self._lock = threading.Lock()
 
     @cached_property
-    def name(self) -> str:
-        """The model's name and the head of its content hash, for provenance; the file is read once for it."""
+    def digest(self) -> str:
+        """SHA-256 of the file, which is read once for it."""
         with self.engine.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return f"{self.engine.metadata.get('general.name', self.engine.path.stem)}@{digest[:12]}"
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The model's name and the head of its content hash, for provenance; then the adapter's, if it wears one."""
+        base = f"{self.engine.metadata.get('general.name', self.engine.path.stem)}@{self.digest[:12]}"
+        return base if self.adapter is None else f"{base}+{self.adapter.name}@{self.adapter.digest[:12]}"
+
+    def wearing(self, adapter: Path | None, recorded: Probe | None = None) -> SmallModel:
+        """The model under an adapter (with `None`, bare): another planner on the same weights, behind the same lock.
+
+        Whoever holds the planner from before goes on with it, so a swap never touches a question in progress. Every
+        change from one to the other costs the KV cache. The new planner's `probe` is what an adapter's card records.
+
+        Args:
+            adapter: its GGUF.
+            recorded: how a probe went when the adapter was accepted.
+
+        Raises:
+            AdapterError: it can't be loaded, is of another model, changes nothing, or differs from what was recorded.
+        """
+        digest = self.digest
+        view = copy.copy(self)
+        view.adapter = view.probe = None
+        view._steps = OrderedDict()  # the same text may be other tokens under another adapter
+        if adapter is not None:
+            with self._lock:
+                view.adapter = load_adapter(self.engine, adapter, digest, recorded)
+                view.probe = checked(measure(self.engine, view.adapter, digest, recorded), recorded, adapter)
+        return view
 
     def close(self) -> None:
-        """Free the model, once a step in progress has ended."""
+        """Free the model and all that it wears, once a step in progress has ended."""
         with self._lock:
             self.engine.close()
 
@@ -106,6 +138,7 @@ class SmallModel:
         grammar = step_grammar(self.profile, self.tools, evidence, thread, final=final)
         stream = Utf8Stream(on_text) if on_text is not None else None
         with self._lock:
+            self.engine.wear(self.adapter)
             generated = self.engine.generate(
                 self.render(transcript), grammar, limit=self.settings.max_step_tokens, on_bytes=stream, cancel=cancel
             )

@@ -8,7 +8,7 @@
     │   ├── ScopeError                  no such collection, document or thread
     │   ├── QuestionError               empty, or longer than the context
     │   ├── ModelFileError              no GGUF, or a GGUF without a chat template
-    │   ├── AdapterError                no such adapter, or its files are damaged
+    │   ├── AdapterError                no such adapter, damaged, or not for this model
     │   ├── WorkspaceError              corrupt, of a newer version, or unwritable
     │   │   └── WorkspaceBusyError      another process owns it
     │   └── MissingExtraError           an optional dependency isn't installed
@@ -91,7 +91,7 @@ class ModelFileError(UserError):
 
 
 class AdapterError(UserError):
-    """There is no such adapter, or its files are not those that the gate saw."""
+    """There is no such adapter, its files are not those that the gate saw, or it does not fit the model."""
 
 
 class WorkspaceError(UserError):

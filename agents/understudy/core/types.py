@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "ADAPTER_BASE_KEY",
     "AdapterCard",
     "Answer",
     "Citation",
@@ -24,6 +25,7 @@ __all__ = [
     "Observation",
     "Outcome",
     "Passage",
+    "Probe",
     "Route",
     "Scope",
     "SmallTokens",
@@ -380,3 +382,21 @@ class Outcome(Data):
     """With which an expert was to be asked, whatever came of it; 1 for a draft that was deferred."""
     drawn: bool = True
     """Whether an expert was to be asked."""
+
+
+ADAPTER_BASE_KEY = "understudy.base"
+"""In an adapter's GGUF: SHA-256 of the GGUF that it was trained on."""
+
+
+class Probe(Data):
+    """Logits after a fixed prompt without and with an adapter: after a swap, they prove that it is that adapter."""
+
+    adapter: str
+    """SHA-256 of its GGUF."""
+    base: str
+    """SHA-256 of the model's."""
+    tokens: tuple[int, ...]
+    ids: tuple[int, ...]
+    """The tokens whose logits are kept: those that the adapter made likeliest."""
+    base_logits: tuple[float, ...]
+    logits: tuple[float, ...]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
@@ -12,18 +10,12 @@ from typing import Any, TypeVar
 import torch
 from rich.console import Console
 
+from understudy.distillation.identity import identity_of
+
 __all__ = ["identity_of", "load_checkpoint", "progress", "save_checkpoint"]
 
 T = TypeVar("T")
 console = Console(stderr=True)
-
-
-def identity_of(recipe: dict[str, Any], numbers: Iterable[Sequence[int]]) -> dict[str, Any]:
-    """What must be equal for a run to go on: the recipe, and the very numbers trained on (token ids, positions)."""
-    digest = hashlib.sha256()
-    for item in numbers:
-        digest.update(array("q", [len(item), *item]).tobytes())
-    return {**recipe, "data": digest.hexdigest()}
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ SUITES = (
     "learn-tatqa",
     "ingest",
     "startup",
+    "memory",
     "code",
 )
 
@@ -33,9 +34,9 @@ def run(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare
 
     Args:
         suite: one of `SUITES`.
-        data: the folder of data sets; `startup` and `code` don't need it.
+        data: the folder of data sets; `startup`, `memory` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
-        limit: at most so many questions of each set (documents of `ingest`, runs of `startup`).
+        limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory`).
         seed: of samples, bootstrap and random weights.
         compare: other small models that suite `starter` measures too, each as NAME=PATH.
 
@@ -99,6 +100,10 @@ def measure(suite: str, data: Path, out: Path, limit: int | None, seed: int, com
             from understudy.apps.bench.process import measure_startup
 
             return measure_startup(limit)
+        case "memory":
+            from understudy.apps.bench.memory import measure_memory
+
+            return measure_memory(limit, seed)
         case _:
             from understudy.apps.bench.code import measure_code
 

@@ -1,4 +1,4 @@
-"""Export of decoders to GGUF: the starter's own, and any other Qwen3 or Llama network of transformers.
+"""Export of decoders to GGUF: the starter's own, and any other Qwen2, Qwen3 or Llama network of transformers.
 
 The `gguf` package writes the file, llama.cpp itself quantizes it.
 """
@@ -15,7 +15,8 @@ import gguf
 import llama_cpp
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+
+from understudy.distillation.layout import head_width, llama_rows, rope_scaling, tensor_name
 
 __all__ = ["Vocabulary", "export_gguf", "quantize", "split_rule"]
 
@@ -51,7 +52,7 @@ def export_gguf(
     """A GGUF with tokenizer and chat template.
 
     Args:
-        model: a `Qwen3ForCausalLM` or a `LlamaForCausalLM`.
+        model: a `Qwen3ForCausalLM`, `Qwen2ForCausalLM` or `LlamaForCausalLM`.
         vocabulary: entries beyond the tokenizer's, up to the model's size, are written as unused.
         path: where to.
         name: of the model.
@@ -79,9 +80,9 @@ def add_shape(writer: gguf.GGUFWriter, config: Any) -> None:
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
-    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_key_length(head_width(config))
+    writer.add_value_length(head_width(config))
+    writer.add_rope_dimension_count(head_width(config))
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
 
@@ -113,40 +114,16 @@ def add_vocabulary(writer: gguf.GGUFWriter, vocabulary: Vocabulary, size: int) -
 def add_weights(writer: gguf.GGUFWriter, model: Any, *, half: bool) -> None:
     """All tensors under llama.cpp's names and in its order of rows; vectors stay at full precision."""
     config = model.config
-    architectures = {name: kind for kind, name in gguf.MODEL_ARCH_NAMES.items()}
-    names = gguf.get_tensor_name_map(architectures[config.model_type], config.num_hidden_layers)
     for key, tensor in model.state_dict().items():
         if key == "lm_head.weight" and config.tie_word_embeddings:
             continue
         stem, _, suffix = key.rpartition(".")
         kind = torch.float16 if half and tensor.dim() > 1 else torch.float32
         rows = llama_rows(config, stem, tensor.detach())
-        writer.add_tensor(f"{names.get_name(stem)}.{suffix}", rows.to(kind).numpy())
+        writer.add_tensor(f"{tensor_name(config, stem)}.{suffix}", rows.to(kind).numpy())
     scaling = rope_scaling(model)
     if not torch.allclose(scaling, torch.ones_like(scaling)):
         writer.add_tensor("rope_freqs.weight", scaling.numpy())
-
-
-def llama_rows(config: Any, stem: str, tensor: Tensor) -> Tensor:
-    """The rows of a Llama's query and key weights with the two halves of each head interleaved.
-
-    llama.cpp turns neighbouring rows of that architecture, transformers turns row i with row i + head_dim / 2; for
-    Qwen3 both do the latter.
-    """
-    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}.get(stem.rpartition(".")[2])
-    if config.model_type != "llama" or heads is None:
-        return tensor
-    halves = tensor.reshape(heads, 2, -1, *tensor.shape[1:])
-    return halves.swapaxes(1, 2).reshape(tensor.shape)
-
-
-def rope_scaling(model: Any) -> Tensor:
-    """By how much each rotary frequency is slowed down; all ones where the model doesn't scale them."""
-    config = model.config
-    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-    plain = 1.0 / config.rope_parameters["rope_theta"] ** exponents
-    factors: Tensor = plain / model.model.rotary_emb.inv_freq
-    return factors
 
 
 def quantize(source: Path, target: Path, kind: int = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0) -> None:
