@@ -16,6 +16,7 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.briefing import build_payload
+from understudy.agents.cache.semantic import SemanticCache
 from understudy.agents.deferral.budget import Ledger
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.pool import Pool
@@ -69,6 +70,7 @@ class Agent:
         self.retriever = HybridRetriever(workspace, self.store, self.encoder)
         self.reader = SpanReader(threads=settings.small_model.threads)
         self.records = Records(workspace.records)
+        self.cache = SemanticCache(self.records, self.encoder.embed_query, settings, self.labelled)
         self.ledger = Ledger(workspace.ledger, settings.budget)
         self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
         self.model = SmallModel(
@@ -283,7 +285,7 @@ class Agent:
             outcomes=self.deferral,
             budget=self.ledger,
             experts=self.experts,
-            cache=self.records,
+            cache=self.cache,
             examples=self.records,
             brief=build_payload,
             small_model=self.model.name,
