@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -247,6 +248,7 @@ class Agent:
             "small_model": {"name": self.model.name, "profile": self.model.profile.name},
             "experts": [{**e, "answers": answers.get(str(e["name"]), [])} for e in self.experts.listing()],
             "deferral": self.promise(),
+            "cache": asdict(self.cache.threshold) if self.settings.cache.semantic else None,
             "spent_this_month": self.ledger.spent().model_dump(),
             "collections": self.store.listing(),
             **self.records.counts(),

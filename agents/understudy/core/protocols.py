@@ -292,7 +292,7 @@ class AnswerCache(Protocol):
         ...
 
     def note(self, key: CacheKey, near: Near, answer: Answer | None) -> None:
-        """What came of one: an expert's answer to compare it with, or none where it was given. Raises `WorkspaceError`."""
+        """What came of one: an expert's answer to compare with; none where it was given. Raises `WorkspaceError`."""
         ...
 
 

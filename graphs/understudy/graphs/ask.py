@@ -85,7 +85,7 @@ def basis_of(state: AskState, answer: Answer) -> Basis:
 
 
 async def recall(state: AskState, runtime: Run) -> AskState:
-    """An answer that was paid for already, if what it rests on is unchanged: to this question, or to it in other words."""
+    """An answer paid for already, to this question or to it in other words, if what it rests on is unchanged."""
     deps, scope, key = runtime.context, Scope.model_validate(state["scope"]), cache_key(state)
     versions = await asyncio.to_thread(deps.retriever.versions, scope)
     found = await asyncio.to_thread(deps.cache.recall, key)

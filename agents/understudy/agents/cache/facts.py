@@ -1,9 +1,10 @@
 """What a question asks, in one form for all its wordings: two questions with equal facts ask the same.
 
-Only changes that keep the meaning are undone: courtesies, a fronted phrase, the passive with its agent named, a possessive,
-another word for the same question word, inflections, ways to write numbers and dates. Everything else, the order of words and
-every preposition among it, is a fact. So a negation, another number, name, unit or period, and a relation the other way
-round make other facts; a wording that isn't foreseen makes other facts too, and the question is answered anew.
+Only changes that keep the meaning are undone: courtesies, a fronted phrase, the passive with its agent named, a
+possessive, another word for the same question word, tenses, ways to write numbers and dates. Everything else, the order
+of words and every preposition among it, is a fact. So a negation, another number, name, unit or period, and a relation
+the other way round make other facts; a wording that isn't foreseen makes other facts too, and the question is answered
+anew.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from understudy.agents.cache.words import BE, DATE, Word, form_of, is_participle, is_past, words_of
+from understudy.agents.cache.words import BE, DATE, Word, form_of, is_participle, is_past, listed, words_of
 
 __all__ = ["VERSION", "Facts", "facts_of"]
 
@@ -24,28 +25,39 @@ OPENINGS = [
     tuple(opening.split())
     for opening in (
         "could you please", "can you please", "would you please", "could you", "can you", "would you", "will you",
-        "do you know", "do you happen to know", "i would like to know", "i'd like to know", "i want to know", "i need to know",
-        "i wish to know", "i wonder", "i am wondering", "i was wondering", "let me know", "tell me", "tell us", "please",
-        "hi", "hello", "hey", "quick question", "one question", "any idea", "find out", "have you any idea", "explain to me",
+        "do you know", "do you happen to know", "i would like to know", "i'd like to know", "i want to know",
+        "i need to know", "i wish to know", "i wonder", "i am wondering", "i was wondering", "let me know", "tell me",
+        "tell us", "please", "hi", "hello", "hey", "quick question", "one question", "any idea", "find out",
+        "have you any idea", "explain to me",
     )
 ]  # fmt: skip
-COMMANDS = [tuple(c.split()) for c in ("give me", "give us", "show me", "tell me", "give", "name", "list", "state", "find")]
-QUESTION = frozenset("who whom whose when where why how what which".split())
+COMMANDS = [
+    tuple(c.split()) for c in ("give me", "give us", "show me", "tell me", "give", "name", "list", "state", "find")
+]
+QUESTION = frozenset(["who", "whom", "whose", "when", "where", "why", "how", "what", "which"])
 ARTICLES = frozenset(("a", "an", "the"))
 DO = frozenset(("do", "does", "did"))
-NOW = frozenset("is are am do does has have".split())
-THEN = frozenset("was were did had".split())
-MODALS = frozenset("can could may might must shall should will would".split())
+NOW = frozenset(["is", "are", "am", "do", "does", "has", "have"])
+THEN = frozenset(["was", "were", "did", "had"])
+MODALS = frozenset(listed("can could may might must shall should will would"))
 PREPOSITIONS = frozenset(
-    "in on at by for to from of with under during through about into after before since until against between among within"
-    " without over above below per as than towards toward upon onto across behind near like despite".split()
+    listed(
+        "in on at by for to from of with under during through about into after before since until against between "
+        "among within without over above below per as than towards toward upon onto across behind near like "
+        "despite"
+    )
 )
-RELATIVES = frozenset("that which who whose whom when where while because if".split())
-CLAUSES = frozenset("and or but that which who whose whom when where while because if all every any each although".split())
+RELATIVES = frozenset(listed("that which who whose whom when where while because if"))
+CLAUSES = frozenset(
+    listed("and or but that which who whose whom when where while because if all every any each although")
+)
 AMOUNTS = frozenset(
     form_of(w).removesuffix("+s")
-    for w in "revenue income profit loss cost price expense sale tax debt salary fee rate earnings cash dividend asset liability"
-    " equity amount total value margin interest expenditure capital goodwill depreciation amortization inventory change difference".split()
+    for w in listed(
+        "revenue income profit loss cost price expense sale tax debt salary fee rate earnings cash dividend asset "
+        "liability equity amount total value margin interest expenditure capital goodwill depreciation "
+        "amortization inventory change difference"
+    )
 )
 KINDS = {
     ("year",): "when", ("date",): "when", ("place",): "where", ("location",): "where", ("person",): "who",
@@ -103,8 +115,7 @@ def facts_of(question: str) -> Facts | None:
     dates = [w for w in words if is_date(w)]
     tense = "" if dates else tense_of(words)
     parts = voiced(split(bare(words)))
-    body = timed([*parts.body, *parts.fronted], single=len(dates) == 1)
-    body, date = body[0], body[1]
+    body, date = timed([*parts.body, *parts.fronted], single=len(dates) == 1)
     body, denied = undenied(body)
     modals = [w.text for w in body if w.text in MODALS and not w.name]
     if len(modals) == 1:
@@ -136,7 +147,9 @@ def bare(words: list[Word]) -> list[Word]:
     kept: list[Word] = []
     for at, word in enumerate(words):
         after = words[at + 1] if at + 1 < len(words) else None
-        if word.text in ARTICLES or (word.text == "there" and ((kept and kept[-1].text in BE) or (after and after.text in BE))):
+        if word.text in ARTICLES or (
+            word.text == "there" and ((kept and kept[-1].text in BE) or (after and after.text in BE))
+        ):
             continue
         if word.text in ("year", "of") and after is not None and is_date(after):
             continue
@@ -203,7 +216,7 @@ def kind_of(asked: str, after: list[Word], hanging: str) -> tuple[str, list[Word
 
 
 def measured(parts: Parts) -> Parts:
-    """ "How much revenue" asks what "what revenue" asks, where the noun itself is an amount."""
+    """Take "how much revenue" for "what revenue", where the noun itself is an amount."""
     if parts.kind == "what" and starts(parts.body, ("amount", "of")):
         parts = replace(parts, kind="how much", body=parts.body[2:])
     if parts.kind == "what" and starts(parts.body, ("number", "of")):
@@ -267,7 +280,7 @@ def ends_phrase(word: Word) -> bool:
 
 
 def owned(body: list[Word]) -> list[Word]:
-    """ "Acme's revenue" as "revenue of Acme", where it is certain how far what is owned reaches."""
+    """Turn "Acme's revenue" into "revenue of Acme", where it is certain how far what is owned reaches."""
     at = next((i for i, w in enumerate(body) if w.text == "'s"), None)
     if at is None or at == 0 or [w.text for w in body].count("'s") > 1:
         return body

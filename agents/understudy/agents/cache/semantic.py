@@ -159,7 +159,10 @@ class SemanticCache:
         c = comparisons.c
         query = select(c.cosine, c.wrong, c.probability, c.in_force, c.family).where(c.measure == MEASURE)
         with workspace_errors(self._records.path), self._engine.connect() as db:
-            return [Label(r.cosine, r.wrong, r.probability, r.in_force or r.probability, r.family) for r in db.execute(query)]
+            return [
+                Label(r.cosine, r.wrong, r.probability, r.in_force or r.probability, r.family)
+                for r in db.execute(query)
+            ]
 
 
 def place_of(key: CacheKey) -> str | None:

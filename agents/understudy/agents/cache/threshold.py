@@ -1,11 +1,12 @@
-"""How alike two questions with equal facts must be: learned from comparisons, so that few answers given again are wrong.
+"""How alike two questions with equal facts must be: learned from comparisons, so that few hits are wrong.
 
 Learn-then-Test with a fixed sequence (`understudy.agents.deferral.promise`). What is bounded here is the share of wrong
-answers among those given again, so a threshold is tested on the pairs above it alone. The sequence goes downwards from the
-first threshold that has enough pairs above it; how many there are is told by the similarities, not by the outcomes.
+answers among those given again, so a threshold is tested on the pairs above it alone. The sequence goes downwards from
+the first threshold that has enough pairs above it; how many there are is told by the similarities, not by the outcomes.
 
-A workspace begins with pairs made from public questions (`prior.json`, by `understudy bench cache --derive`). Their threshold
-holds until the workspace's own comparisons allow one, and no longer than these don't speak against it.
+A workspace begins with pairs made from public questions (`prior.json`, by `python -m
+understudy.apps.bench.cache_prior`). Their threshold holds until the workspace's own comparisons allow one, unless these
+speak against it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from understudy.agents.deferral.promise import Label, Sample, labels_needed, low
 __all__ = ["GRID", "PRIOR", "Threshold", "binned", "learned", "prior_threshold"]
 
 GRID = tuple(i / 100 for i in range(100, 29, -1))
-"""Thresholds that are tried, highest first; fixed beforehand. A similarity of 1 - 5e-3 counts as 1: vectors are rounded."""
+"""Thresholds that are tried, highest first; fixed beforehand. Similarities count rounded to hundredths."""
 PRIOR = Path(__file__).with_name("prior.json")
 
 
@@ -49,8 +50,8 @@ def learned(own: Sequence[Label], known: float | None, *, max_error: float, conf
     """The threshold in force.
 
     Args:
-        own: comparisons of the workspace; `confidence` is the cosine, `loss` 1 where the answers differed, `None` where an
-            answer was given again without being compared.
+        own: comparisons of the workspace; `confidence` is the cosine, `loss` 1 where the answers differed, `None` where
+            an answer was given again without being compared.
         known: the threshold that the program comes with (`prior_threshold`).
         max_error: bound of the share of wrong ones among answers given again.
         confidence: with which it is kept.
@@ -75,6 +76,8 @@ def lowest_of(labels: Sequence[Label], max_error: float, confidence: float) -> f
     least = max(needed, len(labelled) / 4)  # the top quarter at first: one error among the very first is no verdict
     passed = None
     for threshold in GRID:
+        if labelled and threshold < min(labelled) - 0.005:  # of what is less alike nothing is known
+            break
         if sum(cosine >= threshold - 0.005 for cosine in labelled) < least:
             continue
         above = Sample.of([label for label in labels if label.confidence >= threshold - 0.005])

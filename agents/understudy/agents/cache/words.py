@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-__all__ = ["BE", "DATE", "ROUND", "Word", "form_of", "is_participle", "is_past", "words_of"]
+__all__ = ["BE", "DATE", "Word", "form_of", "is_participle", "is_past", "listed", "words_of"]
 
 
 @dataclass(frozen=True)
@@ -22,32 +22,44 @@ class Word:
     """Whether it has a capital inside a sentence: a name's own letters count, "Adam" is not "Adams"."""
 
 
-BE = frozenset("is are was were be been being am".split())
+def listed(words: str) -> tuple[str, ...]:
+    """Words written in one string, as a tuple."""
+    return tuple(words.split())
+
+
+BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am"])
 IRREGULAR = {
-    "bought": "buy", "sold": "sell", "made": "make", "built": "build", "wrote": "write", "written": "write", "won": "win",
-    "lost": "lose", "took": "take", "taken": "take", "gave": "give", "given": "give", "began": "begin", "begun": "begin",
-    "became": "become", "led": "lead", "held": "hold", "got": "get", "gotten": "get", "said": "say", "saw": "see",
-    "seen": "see", "went": "go", "gone": "go", "came": "come", "had": "have", "has": "have", "left": "leave",
-    "grew": "grow", "grown": "grow", "rose": "rise", "risen": "rise", "fell": "fall", "fallen": "fall", "spent": "spend",
-    "paid": "pay", "taught": "teach", "knew": "know", "known": "know", "thought": "think", "brought": "bring",
-    "met": "meet", "fought": "fight", "chose": "choose", "chosen": "choose", "spoke": "speak", "spoken": "speak",
-    "drew": "draw", "drawn": "draw", "ran": "run", "sent": "send", "meant": "mean", "kept": "keep", "told": "tell",
-    "caught": "catch", "drove": "drive", "driven": "drive", "ate": "eat", "eaten": "eat", "broke": "break",
-    "broken": "break", "stole": "steal", "stolen": "steal", "hid": "hide", "hidden": "hide", "sang": "sing",
-    "sung": "sing", "threw": "throw", "thrown": "throw", "wore": "wear", "worn": "wear", "flew": "fly", "flown": "fly",
-    "sought": "seek", "struck": "strike", "lent": "lend", "dealt": "deal", "stood": "stand", "sat": "sit",
-    "understood": "understand", "withdrew": "withdraw", "withdrawn": "withdraw", "overcame": "overcome", "shot": "shoot",
-    "does": "do", "did": "do", "done": "do",
+    "bought": "buy", "sold": "sell", "made": "make", "built": "build", "wrote": "write", "written": "write",
+    "won": "win", "lost": "lose", "took": "take", "taken": "take", "gave": "give", "given": "give", "began": "begin",
+    "begun": "begin", "became": "become", "led": "lead", "held": "hold", "got": "get", "gotten": "get",
+    "said": "say", "saw": "see", "seen": "see", "went": "go", "gone": "go", "came": "come", "had": "have",
+    "has": "have", "left": "leave", "grew": "grow", "grown": "grow", "rose": "rise", "risen": "rise", "fell": "fall",
+    "fallen": "fall", "spent": "spend", "paid": "pay", "taught": "teach", "knew": "know", "known": "know",
+    "thought": "think", "brought": "bring", "met": "meet", "fought": "fight", "chose": "choose", "chosen": "choose",
+    "spoke": "speak", "spoken": "speak", "drew": "draw", "drawn": "draw", "ran": "run", "sent": "send",
+    "meant": "mean", "kept": "keep", "told": "tell", "caught": "catch", "drove": "drive", "driven": "drive",
+    "ate": "eat", "eaten": "eat", "broke": "break", "broken": "break", "stole": "steal", "stolen": "steal",
+    "hid": "hide", "hidden": "hide", "sang": "sing", "sung": "sing", "threw": "throw", "thrown": "throw",
+    "wore": "wear", "worn": "wear", "flew": "fly", "flown": "fly", "sought": "seek", "struck": "strike",
+    "lent": "lend", "dealt": "deal", "stood": "stand", "sat": "sit", "understood": "understand",
+    "withdrew": "withdraw", "withdrawn": "withdraw", "overcame": "overcome", "shot": "shoot", "does": "do",
+    "did": "do", "done": "do",
 }  # fmt: skip
 PAST_ONLY = frozenset(
-    "bought sold made built wrote won lost took gave began became led held got said saw went came had left grew rose fell"
-    " spent paid taught knew thought brought met fought chose spoke drew ran sent meant kept told caught drove ate broke"
-    " stole hid sang threw wore flew sought struck lent dealt stood sat understood withdrew overcame shot did".split()
+    listed(
+        "bought sold made built wrote won lost took gave began became led held got said saw went came had left "
+        "grew rose fell spent paid taught knew thought brought met fought chose spoke drew ran sent meant kept "
+        "told caught drove ate broke stole hid sang threw wore flew sought struck lent dealt stood sat understood "
+        "withdrew overcame shot did"
+    )
 )
 PARTICIPLES = frozenset(
-    "bought sold made built written won lost taken given begun led held got gotten said seen gone left grown risen fallen"
-    " spent paid taught known thought brought met fought chosen spoken drawn run sent meant kept told caught driven eaten"
-    " broken stolen hidden sung thrown worn flown sought struck lent dealt understood withdrawn overcome shot done".split()
+    listed(
+        "bought sold made built written won lost taken given begun led held got gotten said seen gone left grown "
+        "risen fallen spent paid taught known thought brought met fought chosen spoken drawn run sent meant kept "
+        "told caught driven eaten broken stolen hidden sung thrown worn flown sought struck lent dealt understood "
+        "withdrawn overcome shot done"
+    )
 )
 ALIKE = {
     "begin": "start", "purchase": "buy", "movie": "film", "big": "large", "bigger": "larger", "biggest": "largest",
@@ -57,19 +69,27 @@ ALIKE = {
 SYNONYMS: dict[str, str] = {}
 """`ALIKE` by form; filled below."""
 
-SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"  # fmt: skip
-UNITS = {word: number for number, word in enumerate(SMALL.split())}
-TENS = {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+SMALL = listed(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen"
+)
+UNITS = {word: number for number, word in enumerate(SMALL)}
+TENS = {
+    word: 10 * number for number, word in enumerate(listed("twenty thirty forty fifty sixty seventy eighty ninety"), 2)
+}
 SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-ORDINALS = dict(zip("first second third fourth fifth sixth seventh eighth ninth tenth".split(), range(1, 11), strict=True))
-MONTHS = "january february march april may june july august september october november december".split()
+ORDINALS = dict(
+    zip(listed("first second third fourth fifth sixth seventh eighth ninth tenth"), range(1, 11), strict=True)
+)
+MONTHS = listed("january february march april may june july august september october november december")
 MONTH = "|".join(f"{m}|{m[:3]}\\.?" for m in MONTHS if m != "may") + "|sept\\.?|may"
 DATE = re.compile(r"\d{4}(-\d\d){0,2}")
 ROUND = re.compile(r"\d+(?:\.\d+)?")
+DAY, YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
 DAYS = [
-    re.compile(rf"\b(?P<month>{MONTH})\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s*,?\s*(?P<year>\d{{4}})\b", re.IGNORECASE),
-    re.compile(rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?P<month>{MONTH})\s*,?\s*(?P<year>\d{{4}})\b", re.IGNORECASE),
-    re.compile(rf"\b(?P<month>{MONTH})\s*,?\s*(?:of\s+)?(?P<year>\d{{4}})\b", re.IGNORECASE),
+    re.compile(rf"\b(?P<month>{MONTH})\s+{DAY}\s*,?\s*{YEAR}\b", re.IGNORECASE),
+    re.compile(rf"\b{DAY}\s+(?:of\s+)?(?P<month>{MONTH})\s*,?\s*{YEAR}\b", re.IGNORECASE),
+    re.compile(rf"\b(?P<month>{MONTH})\s*,?\s*(?:of\s+)?{YEAR}\b", re.IGNORECASE),
 ]  # fmt: skip
 CONTRACTIONS = [
     (re.compile(r"\bcan(?:['’]t|not)\b", re.IGNORECASE), "can not"),
@@ -82,7 +102,9 @@ CONTRACTIONS = [
     (re.compile(r"\b(?:FY|[Ff]iscal [Yy]ear|[Ff]inancial [Yy]ear|[Ff]iscal)\s?(?=\d{4}\b)"), "fiscal "),
     (re.compile(r"\bQ([1-4])\b"), r"\1st quarter"),
 ]
-TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)\b|\d{4}-\d\d(?:-\d\d)?\b|\d[\d,]*(?:\.\d+)?|['’]s\b|[^\W\d_]+(?:['’](?!s\b)[^\W\d_]+)*|\S")
+TOKEN = re.compile(
+    r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th)\b|\d{4}-\d\d(?:-\d\d)?\b|\d[\d,]*(?:\.\d+)?|['’]s\b|[^\W\d_]+(?:['’](?!s\b)[^\W\d_]+)*|\S"
+)
 BREAKS = frozenset(".?!:")
 SILENT = frozenset("?!.,;:\"'“”‘’()[]-–—¿¡")
 
@@ -170,7 +192,8 @@ def stemmer() -> Any:
 def form_of(word: str) -> str:
     """A word without the ending of its tense: its stem, what else the stemmer took off, and whether it is a plural.
 
-    So "report" and "reported" are one, but "market" and "marketing", "organ" and "organic", "city" and "cities" are not.
+    So "report" and "reported" are one, but "market" and "marketing", "organ" and "organic", "city" and "cities" are
+    not.
     """
     base = IRREGULAR.get(word, word)
     stem = str(stemmer().stemWord(base))

@@ -12,7 +12,19 @@ from understudy.core.settings import Settings
 
 __all__ = ["SUITES", "run"]
 
-SUITES = ("retrieval", "reader", "agent", "starter", "health", "steps", "deferral", "ingest", "startup", "code")
+SUITES = (
+    "retrieval",
+    "reader",
+    "agent",
+    "starter",
+    "health",
+    "steps",
+    "deferral",
+    "cache",
+    "ingest",
+    "startup",
+    "code",
+)
 
 
 def run(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str] = ()) -> dict[str, Any]:
@@ -74,6 +86,10 @@ def measure(suite: str, data: Path, out: Path, limit: int | None, seed: int, com
             from understudy.apps.bench.deferral import measure_deferral
 
             return measure_deferral(data, out, limit, seed)
+        case "cache":
+            from understudy.apps.bench.cache import measure_cache
+
+            return measure_cache(data, limit, seed)
         case "ingest":
             from understudy.apps.bench.process import measure_ingest
 

@@ -28,37 +28,44 @@ class Pair:
 
 
 PAST = {
-    "win": "won", "lose": "lost", "write": "wrote", "build": "built", "buy": "bought", "sell": "sold", "make": "made",
-    "take": "took", "give": "gave", "begin": "began", "become": "became", "lead": "led", "hold": "held", "get": "got",
-    "find": "found", "say": "said", "see": "saw", "go": "went", "come": "came", "have": "had", "leave": "left",
-    "grow": "grew", "rise": "rose", "fall": "fell", "spend": "spent", "pay": "paid", "teach": "taught", "know": "knew",
-    "think": "thought", "bring": "brought", "meet": "met", "die": "died", "study": "studied", "try": "tried",
-    "fight": "fought", "choose": "chose", "speak": "spoke", "draw": "drew", "run": "ran", "send": "sent", "mean": "meant",
+    "win": "won", "lose": "lost", "write": "wrote", "build": "built", "buy": "bought", "sell": "sold",
+    "make": "made", "take": "took", "give": "gave", "begin": "began", "become": "became", "lead": "led",
+    "hold": "held", "get": "got", "find": "found", "say": "said", "see": "saw", "go": "went", "come": "came",
+    "have": "had", "leave": "left", "grow": "grew", "rise": "rose", "fall": "fell", "spend": "spent", "pay": "paid",
+    "teach": "taught", "know": "knew", "think": "thought", "bring": "brought", "meet": "met", "die": "died",
+    "study": "studied", "try": "tried", "fight": "fought", "choose": "chose", "speak": "spoke", "draw": "drew",
+    "run": "ran", "send": "sent", "mean": "meant",
 }  # fmt: skip
-REGULAR = (
-    "use call create publish establish discover invent design develop report record found name play move live happen"
-    " occur receive introduce announce release sign publish announce visit attack defeat conquer replace claim describe"
-    " propose believe consider support serve help need want allow cause produce start end open close join work attend"
-    " recognize adopt complete acquire increase decrease change recognise earn generate issue purchase own"
-).split()
+VERBS = (
+    "use call create publish establish discover invent design develop report record found name play move "
+    "live happen occur receive introduce announce release sign visit attack defeat conquer replace claim "
+    "describe propose believe consider support serve help need want allow cause produce start end open "
+    "close join work attend recognize adopt complete acquire increase decrease change recognise earn "
+    "generate issue purchase own"
+)
+REGULAR = tuple(VERBS.split())
 OPPOSITES = {
     "assets": "liabilities", "before": "after", "maximum": "minimum", "increase": "decrease", "income": "expense",
-    "first": "last", "most": "least", "largest": "smallest", "highest": "lowest", "more": "less", "current": "noncurrent",
-    "north": "south", "east": "west", "basic": "diluted", "gross": "net", "profit": "loss", "beginning": "end",
-    "early": "late", "old": "new", "higher": "lower", "short": "long", "domestic": "foreign", "above": "below",
-    "causes": "symptoms", "treatments": "symptoms", "acute": "chronic", "benefits": "risks", "buy": "sell",
-    "payable": "receivable", "opening": "closing", "upper": "lower", "males": "females", "inside": "outside",
+    "first": "last", "most": "least", "largest": "smallest", "highest": "lowest", "more": "less",
+    "current": "noncurrent", "north": "south", "east": "west", "basic": "diluted", "gross": "net", "profit": "loss",
+    "beginning": "end", "early": "late", "old": "new", "higher": "lower", "short": "long", "domestic": "foreign",
+    "above": "below", "causes": "symptoms", "treatments": "symptoms", "acute": "chronic", "benefits": "risks",
+    "buy": "sell", "payable": "receivable", "opening": "closing", "upper": "lower", "males": "females",
+    "inside": "outside",
 }  # fmt: skip
-SMALL = dict(zip("two three four five six seven eight nine ten twelve".split(), (2, 3, 4, 5, 6, 7, 8, 9, 10, 12), strict=True))
+SMALL = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
+}  # fmt: skip
 AUXILIARY = r"(did|does|do|was|were|is|are|has|have|had|can|could|would|will|should)"
 NAME = re.compile(r"(?<=[a-z] )[A-Z][\w'’-]+(?: [A-Z][\w'’-]+)*(?=[ ?,])")
 YEAR = re.compile(r"\b(1[5-9]\d\d|20[0-4]\d)\b")
 AMOUNT = re.compile(r"(?<![\w.,])\d[\d,]*(?:\.\d+)?(?![\w,.]*\d)")
 UNITS = [
-    ("million", "thousand"), ("billion", "million"), ("percent", "dollars"), ("percentage", "amount"), ("quarter", "month"),
-    ("annual", "monthly"), ("years", "months"), ("miles", "kilometers"), ("hours", "days"), ("year", "quarter"),
-    ("per share", "per employee"), ("average", "total"), ("total", "median"), ("children", "adults"),
-    ("first quarter", "second quarter"), ("three months", "nine months"), ("feet", "meters"), ("week", "month"),
+    ("million", "thousand"), ("billion", "million"), ("percent", "dollars"), ("percentage", "amount"),
+    ("quarter", "month"), ("annual", "monthly"), ("years", "months"), ("miles", "kilometers"), ("hours", "days"),
+    ("year", "quarter"), ("per share", "per employee"), ("average", "total"), ("total", "median"),
+    ("children", "adults"), ("first quarter", "second quarter"), ("three months", "nine months"), ("feet", "meters"),
+    ("week", "month"),
 ]  # fmt: skip
 
 
@@ -99,14 +106,18 @@ def embedded(question: str, rng: random.Random) -> str | None:
     opening = rng.choice(["Could you tell me", "Do you know", "I want to know", "Can you find out", "I wonder"])
     mark = "?" if opening.split()[0] in ("Could", "Do", "Can") else "."
     asked = bare(question)
-    if found := re.fullmatch(r"(Who|What|Which|How many|How much)((?: [\w'’-]+)?) ([a-z]+(?:ed|s|ought|rote|ade|ook)) (.+)", asked):
-        if found[3] not in ("was", "is", "does", "has"):
-            return f"{opening} {lower_first(asked)}{mark}"
-    if found := re.fullmatch(r"(What|Who|Where) (is|was|are|were) (the [^,]+?)((?: in| for| at| as of| during| on) .+)?", asked):
+    subject = r"(?:Who|What|Which|How many|How much)(?: [\w'’-]+)? ([a-z]+(?:ed|s|ought|rote|ade|ook)) .+"
+    if (found := re.fullmatch(subject, asked)) and found[1] not in ("was", "is", "does", "has"):
+        return f"{opening} {lower_first(asked)}{mark}"
+    if found := re.fullmatch(
+        r"(What|Who|Where) (is|was|are|were) (the [^,]+?)((?: in| for| at| as of| during| on) .+)?", asked
+    ):
         return f"{opening} {found[1].lower()} {found[3]} {found[2]}{found[4] or ''}{mark}"
     if found := re.fullmatch(r"(When|Where|Why|How) (was|were|is|are) (.+) ([a-z]+ed)( .+)?", asked):
         return f"{opening} {found[1].lower()} {found[3]} {found[2]} {found[4]}{found[5] or ''}{mark}"
-    return with_past(question, lambda wh, subject, past, rest: f"{opening} {lower_first(wh)} {subject} {past}{rest}{mark}")
+    return with_past(
+        question, lambda wh, subject, past, rest: f"{opening} {lower_first(wh)} {subject} {past}{rest}{mark}"
+    )
 
 
 def with_past(question: str, form: Callable[[str, str, str, str], str]) -> str | None:
@@ -121,7 +132,7 @@ def with_past(question: str, form: Callable[[str, str, str, str], str]) -> str |
 
 
 def relative(question: str, _rng: random.Random) -> str | None:
-    """ "What is the title that X used?"."""
+    """Say "What is the title that X used?"."""
 
     def form(wh: str, subject: str, past: str, rest: str) -> str:
         head = re.fullmatch(r"(?:What|Which) (.+)", wh)
@@ -133,7 +144,8 @@ def relative(question: str, _rng: random.Random) -> str | None:
 def fronted(question: str, _rng: random.Random) -> str | None:
     """What stands last, such as a time or a place, first."""
     found = re.fullmatch(
-        r"((?:What|Who|How|Which|Where|When) .+?),? ((?:in|during|for|at|after|before|as of) (?:the )?[A-Z0-9][^?]*)\?", question
+        r"((?:What|Who|How|Which|Where|When) .+?),? ((?:in|during|for|at|after|before|as of) (?:the )?[A-Z0-9][^?]*)\?",
+        question,
     )
     return f"{upper_first(found[2])}, {lower_first(found[1])}?" if found else None
 
@@ -152,7 +164,11 @@ def active(question: str, _rng: random.Random) -> str | None:
     if found and ("by?" in question or question.startswith("By")):
         return f"Who {found[2]} {found[1]}?"
     found = re.fullmatch(r"(When|Where|Why|How) (?:was|were) (.+?) ([a-z]+ed) by ((?:the )?[A-Z][\w ]+)\?", question)
-    return f"{found[1]} did {found[4]} {found[3][:-1] if found[3][:-1] in REGULAR else found[3][:-2]} {found[2]}?" if found else None
+    return (
+        f"{found[1]} did {found[4]} {found[3][:-1] if found[3][:-1] in REGULAR else found[3][:-2]} {found[2]}?"
+        if found
+        else None
+    )
 
 
 def figures(question: str, _rng: random.Random) -> str | None:
@@ -171,10 +187,11 @@ def figures(question: str, _rng: random.Random) -> str | None:
 def synonym(question: str, rng: random.Random) -> str | None:
     """A word replaced by one of the same meaning."""
     words = {
-        "begin": "start", "began": "started", "film": "movie", "large": "big", "biggest": "largest", "located": "situated",
-        "purchase": "buy", "purchased": "bought", "illness": "disease", "kind": "type", "type": "kind", "kinds": "types",
-        "symptoms": "signs", "called": "named", "treatments": "therapies", "obtain": "get", "largest": "biggest",
-        "physician": "doctor", "percentage": "percent", "United States": "US", "sort": "type", "happened": "occurred",
+        "begin": "start", "began": "started", "film": "movie", "large": "big", "biggest": "largest",
+        "located": "situated", "purchase": "buy", "purchased": "bought", "illness": "disease", "kind": "type",
+        "type": "kind", "kinds": "types", "symptoms": "signs", "called": "named", "treatments": "therapies",
+        "obtain": "get", "largest": "biggest", "physician": "doctor", "percentage": "percent", "United States": "US",
+        "sort": "type", "happened": "occurred",
     }  # fmt: skip
     found = [w for w in words if re.search(rf"\b{w}\b", question)]
     chosen = rng.choice(found) if found else None
@@ -187,13 +204,13 @@ def typed(question: str, _rng: random.Random) -> str:
 
 
 def named_year(question: str, _rng: random.Random) -> str | None:
-    """ "in 2019" in longer words."""
+    """Say "in 2019" in longer words."""
     changed = re.sub(r"\b[Ii]n (20[012]\d)\b(?! to| and|-)", r"in the year \1", question, count=1)
     return changed if changed != question else None
 
 
 def possessive(question: str, _rng: random.Random) -> str | None:
-    """ "the capital of France" as "France's capital", or back."""
+    """Turn "the capital of France" into "France's capital", or back."""
     found = re.search(r"\bthe ([a-z]+) of ((?:[A-Z][\w]+)(?: [A-Z][\w]+)*)(?=\?| in\b| for\b| during\b)", question)
     if found:
         return question.replace(found[0], f"{found[2]}'s {found[1]}")
@@ -206,7 +223,10 @@ PARAPHRASES: Mapping[str, Sequence[Template]] = {
     "indirect": (embedded,),
     "typed": (typed,),
     "fronted": (fronted,),
-    "which or what": (rewritten(r"What (?!is|was|are|were|did|do|does|can|has|have|had|will|would|could|should|if)(.+)", r"Which \1"), rewritten(r"Which (.+)", r"What \1")),
+    "which or what": (
+        rewritten(rf"What (?!{AUXILIARY[1:-1]}|if)(.+)", r"Which \1"),
+        rewritten(r"Which (.+)", r"What \1"),
+    ),
     "when or which year": (
         rewritten(r"When (did|was|were) (.+)", r"In which year \1 \2"),
         rewritten(r"(?:In )?[Ww]h(?:at|ich) year (did|was|were) (.+)", r"When \1 \2"),
@@ -229,7 +249,10 @@ PARAPHRASES: Mapping[str, Sequence[Template]] = {
         rewritten(r"What are (.+)\?", r"List \1."),
     ),
     "keywords": (rewritten(r"What (?:is|was|are|were) the (.+)", r"\1"),),
-    "contraction": (rewritten(r"(What|Who|Where|When|How) is (.+)", r"\1's \2"), rewritten(r"(.+) did not (.+)", r"\1 didn't \2")),
+    "contraction": (
+        rewritten(r"(What|Who|Where|When|How) is (.+)", r"\1's \2"),
+        rewritten(r"(.+) did not (.+)", r"\1 didn't \2"),
+    ),
     "figures": (figures,),
     "synonym": (synonym,),
     "year in words": (named_year,),
@@ -274,9 +297,13 @@ def turned(question: str, _rng: random.Random) -> str | None:
 
 
 def both_ways(question: str, rng: random.Random) -> str | None:
-    """ "from A to B" as "from B to A", and the like."""
+    """Turn "from A to B" into "from B to A", and the like."""
     found = re.search(r"\b(from|between) ([\w.,’'-]+(?: [A-Z]\w+)*) (to) ([\w’'-]+(?: [A-Z]\w+)*)", question)
-    return f"{question[: found.start()]}{found[1]} {found[4]} {found[3]} {found[2]}{question[found.end() :]}" if found and found[2] != found[4] else None
+    return (
+        f"{question[: found.start()]}{found[1]} {found[4]} {found[3]} {found[2]}{question[found.end() :]}"
+        if found and found[2] != found[4]
+        else None
+    )
 
 
 def other_year(question: str, rng: random.Random) -> str | None:
@@ -353,7 +380,11 @@ OTHER_NAME = "other name"
 
 def paraphrases(questions: Sequence[str], per_kind: int, seed: int) -> list[Pair]:
     """At most `per_kind` pairs of every kind that ask the same."""
-    return [p for kind, templates in PARAPHRASES.items() for p in made(kind, templates, questions, per_kind, seed, same=True)]
+    return [
+        p
+        for kind, templates in PARAPHRASES.items()
+        for p in made(kind, templates, questions, per_kind, seed, same=True)
+    ]
 
 
 def near_misses(questions: Sequence[str], per_kind: int, seed: int) -> list[Pair]:
@@ -381,7 +412,9 @@ def reworded(pair: Pair, rng: random.Random) -> Pair:
     return Pair(pair.kind, pair.first, second, pair.same, pair.source)
 
 
-def made(kind: str, templates: Sequence[Template], questions: Sequence[str], most: int, seed: int, *, same: bool) -> list[Pair]:
+def made(
+    kind: str, templates: Sequence[Template], questions: Sequence[str], most: int, seed: int, *, same: bool
+) -> list[Pair]:
     """Pairs by the templates of a kind, from questions in a random order."""
     rng = random.Random(f"{seed}{kind}")
     order = rng.sample(range(len(questions)), len(questions))
@@ -391,6 +424,6 @@ def made(kind: str, templates: Sequence[Template], questions: Sequence[str], mos
             break
         question = questions[at].strip()
         changed = next((c for t in templates if (c := t(question, rng))), None)
-        if changed and changed.casefold() != question.casefold() or changed and kind == "typed":
+        if (changed and changed.casefold() != question.casefold()) or (changed and kind == "typed"):
             found.append(Pair(kind, question, changed, same, at))
     return found
