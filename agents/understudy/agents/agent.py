@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,7 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.briefing import build_payload
+from understudy.agents.cache.semantic import SemanticCache
 from understudy.agents.cast import Cast, CollectionsCast, Players
 from understudy.agents.deferral.budget import Ledger
 from understudy.agents.deferral.outcomes import role_of
@@ -76,6 +77,7 @@ class Agent:
         self.retriever = HybridRetriever(workspace, self.store, self.encoder)
         self.reader = SpanReader(threads=settings.small_model.threads)
         self.records = Records(workspace.records)
+        self.cache = SemanticCache(self.records, self.encoder.embed_query, settings, self.labelled)
         self.ledger = Ledger(workspace.ledger, settings.budget)
         self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
         self.model = SmallModel(
@@ -280,6 +282,7 @@ class Agent:
             "small_model": {"name": self.model.name, "profile": self.model.profile.name},
             "experts": [{**e, "answers": answers.get(str(e["name"]), [])} for e in self.experts.listing()],
             "deferral": self.promise(),
+            "cache": asdict(self.cache.threshold) if self.settings.cache.semantic else None,
             "spent_this_month": self.ledger.spent().model_dump(),
             "collections": self.store.listing(),
             **self.records.counts(),
@@ -319,7 +322,7 @@ class Agent:
             outcomes=self.deferral,
             budget=self.ledger,
             experts=self.experts,
-            cache=self.records,
+            cache=self.cache,
             examples=self.records,
             brief=build_payload,
             small_model=players.name,

@@ -14,7 +14,7 @@ from understudy.core.protocols import Basis, Cached, CacheKey, folded
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Example
 
-__all__ = ["Records"]
+__all__ = ["Records", "digest"]
 
 metadata = MetaData()
 cache = Table(
@@ -45,21 +45,25 @@ class Records:
     """An `AnswerCache` and an `ExampleStore`. Errors of the database become `WorkspaceError`."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._engine = open_sqlite(path)
-        with workspace_errors(self._path):
-            metadata.create_all(self._engine)
-            with self._engine.begin() as db:  # of before answers said what they rest on: they could never hit again
+        self.path = path
+        self.engine = open_sqlite(path)
+        with workspace_errors(self.path):
+            metadata.create_all(self.engine)
+            with self.engine.begin() as db:  # of before answers said what they rest on: they could never hit again
                 db.execute(text("DROP TABLE IF EXISTS cache"))
 
     def close(self) -> None:
         """Close the database."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def recall(self, key: CacheKey) -> Cached | None:
         """What is stored under exactly this key (questions compared up to case and white space), stale or not."""
-        query = select(cache.c.answer, cache.c.cited, cache.c.versions).where(cache.c.key == digest(key))
-        with workspace_errors(self._path), self._engine.connect() as db:
+        return self.held(digest(key))
+
+    def held(self, key: str) -> Cached | None:
+        """What is stored under the hash of a key."""
+        query = select(cache.c.answer, cache.c.cited, cache.c.versions).where(cache.c.key == key)
+        with workspace_errors(self.path), self.engine.connect() as db:
             found = db.execute(query).one_or_none()
             if found is None:
                 return None
@@ -77,7 +81,7 @@ class Records:
             "versions": cached.basis.versions,
             "created": now(),
         }
-        with workspace_errors(self._path), self._engine.begin() as db:
+        with workspace_errors(self.path), self.engine.begin() as db:
             db.execute(delete(cache).where(cache.c.key == values["key"]))
             db.execute(insert(cache).values(values))
 
@@ -91,25 +95,25 @@ class Records:
             "body": example.model_dump_json(),
             "created": now(),
         }
-        with workspace_errors(self._path), self._engine.begin() as db:
+        with workspace_errors(self.path), self.engine.begin() as db:
             db.execute(insert(examples).values(values))
         return values["id"]
 
     def examples(self) -> dict[str, Example]:
         """All examples by id, oldest first."""
-        with workspace_errors(self._path), self._engine.connect() as db:
+        with workspace_errors(self.path), self.engine.connect() as db:
             rows = db.execute(select(examples.c.id, examples.c.body).order_by(examples.c.created)).all()
             return {row.id: Example.model_validate_json(row.body) for row in rows}
 
     def questions(self, collection: str) -> list[str]:
         """The questions of a collection that an expert has answered, oldest first."""
         query = select(examples.c.body).where(examples.c.collection == collection).order_by(examples.c.created)
-        with workspace_errors(self._path), self._engine.connect() as db:
+        with workspace_errors(self.path), self.engine.connect() as db:
             return [str(json.loads(body)["question"]) for body in db.scalars(query).all()]
 
     def counts(self) -> dict[str, int]:
         """How many answers and examples are kept."""
-        with workspace_errors(self._path), self._engine.connect() as db:
+        with workspace_errors(self.path), self.engine.connect() as db:
             return {
                 "cached_answers": db.execute(select(func.count()).select_from(cache)).scalar() or 0,
                 "examples": db.execute(select(func.count()).select_from(examples)).scalar() or 0,

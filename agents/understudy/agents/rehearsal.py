@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from understudy.core.errors import ExpertError, InternalError
-from understudy.core.protocols import Cached, CacheKey, Expert, Payload
-from understudy.core.types import ExpertAnswer, Outcome, Scope
+from understudy.core.protocols import Cached, CacheKey, Expert, Near, Payload
+from understudy.core.types import Answer, ExpertAnswer, Outcome, Scope
 
 __all__ = ["NoCache", "NoExperts", "Noted"]
 
@@ -34,6 +34,13 @@ class NoCache:
 
     def remember(self, key: CacheKey, cached: Cached) -> None:
         """Not even this."""
+
+    def near(self, key: CacheKey) -> Sequence[Near]:
+        """Nothing."""
+        return ()
+
+    def note(self, key: CacheKey, near: Near, answer: Answer | None) -> None:
+        """Nothing was near."""
 
 
 class Noted:

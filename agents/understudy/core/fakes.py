@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError
-from understudy.core.protocols import Account, Cached, CacheKey, Cancel, Expert, Judgement, Payload
+from understudy.core.protocols import Account, Cached, CacheKey, Cancel, Expert, Judgement, Near, Payload
 from understudy.core.steps import Step, Taken, ToolStep
 from understudy.core.types import (
+    Answer,
     Citation,
     Draft,
     Evidence,
@@ -224,9 +225,11 @@ class FakeExperts:
 
 @dataclass
 class FakeCache:
-    """An answer cache in memory."""
+    """An answer cache in memory; `alike` is near every question, and `noted` records what came of it."""
 
     held: dict[CacheKey, Cached] = field(default_factory=dict)
+    alike: list[Near] = field(default_factory=list)
+    noted: list[tuple[float, Answer | None]] = field(default_factory=list)
 
     def recall(self, key: CacheKey) -> Cached | None:
         """The answer under a key."""
@@ -235,6 +238,14 @@ class FakeCache:
     def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store."""
         self.held[key] = cached
+
+    def near(self, key: CacheKey) -> Sequence[Near]:
+        """All that is alike."""
+        return self.alike
+
+    def note(self, key: CacheKey, near: Near, answer: Answer | None) -> None:
+        """Remember the similarity, and the answer it was compared with."""
+        self.noted.append((near.similarity, answer))
 
 
 @dataclass

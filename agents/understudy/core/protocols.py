@@ -39,6 +39,7 @@ __all__ = [
     "Guard",
     "Judge",
     "Judgement",
+    "Near",
     "Outcomes",
     "Payload",
     "Planner",
@@ -260,6 +261,21 @@ class Cached:
     basis: Basis
 
 
+@dataclass(frozen=True)
+class Near:
+    """A remembered answer to a question that may ask the same in other words."""
+
+    cached: Cached
+    similarity: float
+    """Cosine of the two questions."""
+    hit: bool
+    """Whether they are alike enough for the answer to be given again."""
+    audit: bool = False
+    """Whether it was drawn to be compared with an expert's answer all the same."""
+    probability: float = 1.0
+    """With which it was drawn."""
+
+
 def folded(question: str) -> str:
     """A question up to case and white space: what questions are compared by."""
     return " ".join(question.split()).casefold()
@@ -274,6 +290,14 @@ class AnswerCache(Protocol):
 
     def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store or replace."""
+        ...
+
+    def near(self, key: CacheKey) -> Sequence[Near]:
+        """Answers under the same scope, principal and history to what may be the same question, nearest first."""
+        ...
+
+    def note(self, key: CacheKey, near: Near, answer: Answer | None) -> None:
+        """What came of one: an expert's answer to compare with; none where it was given. Raises `WorkspaceError`."""
         ...
 
 

@@ -14,6 +14,7 @@ from understudy.core.errors import SettingsError
 
 __all__ = [
     "BudgetSettings",
+    "CacheSettings",
     "CollectionSettings",
     "DeferralSettings",
     "ExpertSettings",
@@ -97,6 +98,15 @@ class ExpertSettings(Table):
     """Whether its terms of use allow training a model on its answers; false keeps them out of training."""
 
 
+class CacheSettings(Table):
+    """`[cache]`."""
+
+    semantic: bool = True
+    """Whether an answer is given again to the same question in other words."""
+    max_error: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Bound of the share of wrong ones among answers given again so, kept with `deferral.confidence`."""
+
+
 class CollectionSettings(Table):
     """One `[collections.NAME]`."""
 
@@ -125,6 +135,7 @@ class Settings(Table):
     small_model: SmallModelSettings = SmallModelSettings()
     deferral: DeferralSettings = DeferralSettings()
     budget: BudgetSettings = BudgetSettings()
+    cache: CacheSettings = CacheSettings()
     experts: tuple[ExpertSettings, ...] = ()
     collections: dict[str, CollectionSettings] = {}
     refine: RefineSettings = RefineSettings()

@@ -21,7 +21,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
-from understudy.core.protocols import Account, Basis, Cached, CacheKey, Expert, Payload, Retriever
+from understudy.core.protocols import Account, Basis, Cached, CacheKey, Expert, Near, Payload, Retriever
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import (
     Answer,
@@ -85,13 +85,34 @@ def basis_of(state: AskState, answer: Answer) -> Basis:
 
 
 async def recall(state: AskState, runtime: Run) -> AskState:
-    """An answer that was paid for already, if what it rests on is unchanged."""
-    deps, scope = runtime.context, Scope.model_validate(state["scope"])
+    """An answer paid for already, to this question or to it in other words, if what it rests on is unchanged."""
+    deps, scope, key = runtime.context, Scope.model_validate(state["scope"]), cache_key(state)
     versions = await asyncio.to_thread(deps.retriever.versions, scope)
-    found = await asyncio.to_thread(deps.cache.recall, cache_key(state))
-    if found is not None and not await asyncio.to_thread(holds, found.basis, versions, deps.retriever, scope):
-        found = None
-    return {"versions": versions, "cached": found.answer.model_dump(mode="json") if found else None}
+    found = await asyncio.to_thread(deps.cache.recall, key)
+    if found is not None and await asyncio.to_thread(holds, found.basis, versions, deps.retriever, scope):
+        return {"versions": versions, "cached": found.answer.model_dump(mode="json")}
+    for near in await asyncio.to_thread(deps.cache.near, key):
+        if await asyncio.to_thread(holds, near.cached.basis, versions, deps.retriever, scope):
+            given = near.cached.answer.model_dump(mode="json") if near.hit and not near.audit else None
+            return {"versions": versions, "cached": given, "near": state_of(near)}
+    return {"versions": versions, "cached": None}
+
+
+def state_of(near: Near) -> dict[str, Any]:
+    """A near question as the state keeps it."""
+    basis = {"cited": dict(near.cached.basis.cited), "versions": near.cached.basis.versions}
+    answer = near.cached.answer.model_dump(mode="json")
+    drawn = {"hit": near.hit, "audit": near.audit, "probability": near.probability}
+    return {"answer": answer, "basis": basis, "similarity": near.similarity, **drawn}
+
+
+def near_of(state: AskState) -> Near | None:
+    """The near question that the state keeps."""
+    kept = state["near"]
+    if kept is None:
+        return None
+    cached = Cached(Answer.model_validate(kept["answer"]), Basis(**kept["basis"]))
+    return Near(cached, kept["similarity"], kept["hit"], kept["audit"], kept["probability"])
 
 
 def holds(basis: Basis, versions: str, retriever: Retriever, scope: Scope) -> bool:
@@ -158,8 +179,9 @@ def after_plan(state: AskState) -> Literal["act", "judge"]:
 
 
 def after_judge(state: AskState) -> Literal["respond", "consult"]:
-    """An expert is asked where the draft is deferred, and where it was drawn to be compared."""
-    return "respond" if state["outcome"] == "accept" and not state["audit"] else "consult"
+    """An expert is asked where the draft is deferred, and where it or an earlier answer was drawn to be compared."""
+    drawn = state["audit"] or (state["near"] is not None and state["near"]["audit"])
+    return "respond" if state["outcome"] == "accept" and not drawn else "consult"
 
 
 async def act(state: AskState, runtime: Run) -> AskState:
@@ -293,10 +315,12 @@ async def learn(state: AskState, runtime: Run) -> AskState:
         signals=state["signals"],
         probability=state["probability"],
     )
-    answer = answered(state, deps.clock())
+    answer, near = answered(state, deps.clock()), near_of(state)
 
     def store() -> None:
         deps.examples.add(example)
+        if near is not None:
+            deps.cache.note(cache_key(state), near, answer)
         deps.cache.remember(cache_key(state), Cached(answer, basis_of(state, answer)))
 
     try:
@@ -308,11 +332,19 @@ async def learn(state: AskState, runtime: Run) -> AskState:
 
 async def respond(state: AskState, runtime: Run) -> AskState:
     """The answer, and the turn that the thread remembers. What became of the draft is noted, to judge later ones by."""
-    answer = answered(state, runtime.context.clock())
+    deps, near = runtime.context, near_of(state)
+    if near is not None and near.audit and state["expert"] is None:  # nobody to compare it with: it is given after all
+        state = {**state, "cached": near.cached.answer.model_dump(mode="json")}
+    answer = answered(state, deps.clock())
     turn: Turn = {"question": state["question"], "answer": answer.text}
+    if near is not None and near.hit and not near.audit:
+        try:
+            await asyncio.to_thread(deps.cache.note, cache_key(state), near, None)
+        except WorkspaceError as error:
+            answer = answer.model_copy(update={"reason": f"{answer.reason}; the hit could not be noted: {error}"})
     if state["cached"] is None:
         try:
-            await asyncio.to_thread(runtime.context.outcomes.note, outcome_of(state, runtime.context.small_model))
+            await asyncio.to_thread(deps.outcomes.note, outcome_of(state, deps.small_model))
         except WorkspaceError as error:
             answer = answer.model_copy(update={"reason": f"{answer.reason}; the outcome could not be kept: {error}"})
     return {"answer": answer.model_dump(mode="json"), "turns": [*state["turns"], turn][-KEPT_TURNS:]}
@@ -321,6 +353,7 @@ async def respond(state: AskState, runtime: Run) -> AskState:
 def outcome_of(state: AskState, small_model: str) -> Outcome:
     """What a finished question teaches about drafts like its own."""
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
+    drawn = state["outcome"] != "accept" or state["audit"]
     return Outcome(
         question=state["question"],
         scope=Scope.model_validate(state["scope"]),
@@ -328,7 +361,8 @@ def outcome_of(state: AskState, small_model: str) -> Outcome:
         signals=state["signals"],
         confidence=state["confidence"],
         small_model=small_model,
-        expert=ExpertAnswer.model_validate(state["expert"]) if state["expert"] else None,
+        # asked on behalf of the cache alone, an expert says nothing of drafts: that draw was not by their probability
+        expert=ExpertAnswer.model_validate(state["expert"]) if state["expert"] and drawn else None,
         probability=state["probability"],
-        drawn=state["outcome"] != "accept" or state["audit"],
+        drawn=drawn,
     )

@@ -45,16 +45,21 @@ def answered(state: AskState, now: float) -> Answer:
 
 
 def from_cache(state: AskState, cached: dict[str, Any], now: float) -> Answer:
-    """An earlier answer, given again for nothing."""
+    """An earlier answer, given again for nothing; its step says to which question in other words, if it was one."""
+    near, asked, steps = state["near"], "asked before", []
+    if near is not None:
+        shown = {"question": cached["question"], "similarity": round(near["similarity"], 4)}
+        asked = f"answered before as “{shown['question']}” (similarity {shown['similarity']:.2f})"
+        steps = [{"kind": "recall", **shown}]
     renewed = {
         "question": state["question"],
         "route": "cache",
-        "reason": "asked before: the same question, scope and access, and what it rests on is unchanged",
+        "reason": f"{asked}: the same question, scope and access, and what it rests on is unchanged",
         "cost_usd": 0.0,
         "latency_s": elapsed(state, now),
         "thread": state["thread"],
         "tokens": {},
-        "steps": [],
+        "steps": steps,
     }
     return Answer.model_validate(cached | renewed)
 

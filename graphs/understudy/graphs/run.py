@@ -32,6 +32,7 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | N
         "job": job,
         "began": now,
         "cached": None,
+        "near": None,
         "transcript": [],
         "evidence": Evidence().model_dump(mode="json"),
         "versions": "",

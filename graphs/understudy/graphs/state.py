@@ -49,6 +49,8 @@ class AskState(TypedDict, total=False):
     job: str | None
     began: float
     cached: dict[str, Any] | None
+    near: dict[str, Any] | None
+    """An earlier question that may be the same: its answer (`cached`), `similarity`, `hit`, `audit`, `probability`."""
     transcript: list[dict[str, Any]]
     evidence: dict[str, Any]
     versions: str

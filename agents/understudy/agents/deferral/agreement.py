@@ -9,7 +9,7 @@ from decimal import Decimal
 from understudy.core.matching import normalised, numbers_in, numeric_match, pure_number, token_f1
 from understudy.core.types import Draft, ExpertAnswer
 
-__all__ = ["NAME", "agreement"]
+__all__ = ["NAME", "agreement", "same_answer"]
 
 NAME = "agreement-4"
 """Recorded with every threshold: another way to compare makes another promise."""
@@ -27,9 +27,13 @@ def agreement(draft: Draft, expert: ExpertAnswer) -> float:
     words alone would take "12 million" for "13 million". Two currencies never agree. An expert that finds nothing in
     the documents agrees with no draft but one that says just that: a "No" that rests on what was searched in vain.
     """
-    said, wanted = draft.text, expert.text
     if expert.not_in_documents:
         return float(bool(draft.citations) and all(c.kind == "absence" for c in draft.citations))
+    return same_answer(draft.text, expert.text)
+
+
+def same_answer(said: str, wanted: str) -> float:
+    """1 where two texts say the same, in the sense of `agreement`."""
     if not normalised(said) or other_currency(said, wanted):
         return 0.0
     if pure_number(said) and pure_number(wanted):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +14,59 @@ from understudy.core.settings import Settings
 
 __all__ = ["SUITES", "run"]
 
-SUITES = (
-    "retrieval",
-    "reader",
-    "agent",
-    "starter",
-    "health",
-    "steps",
-    "deferral",
-    "learn-cuad",
-    "learn-tatqa",
-    "ingest",
-    "startup",
-    "memory",
-    "code",
-)
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a suite is asked for; see `run`."""
+
+    data: Path
+    out: Path
+    limit: int | None
+    seed: int
+    compare: Sequence[str]
 
 
-def run(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str] = ()) -> dict[str, Any]:
+def suite(module: str, *arguments: str, **fixed: str) -> Callable[[Wanted], dict[str, Any]]:
+    """A suite by its module, which is imported only when it is run, so that timing processes stay small.
+
+    Args:
+        module: and its function `measure_…`, as `module.…`.
+        arguments: the fields of `Wanted` that the function takes.
+        fixed: further arguments.
+    """
+    name, _, what = module.partition(".")
+
+    def measure(wanted: Wanted) -> dict[str, Any]:
+        function = getattr(importlib.import_module(f"{__name__}.{name}"), f"measure_{what}")
+        figures: dict[str, Any] = function(**{a: getattr(wanted, a) for a in arguments}, **fixed)
+        return figures
+
+    return measure
+
+
+SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
+    "retrieval": suite("ranking.retrieval", "data", "out", "limit", "seed"),
+    "reader": suite("reading.reader", "data", "limit", "seed"),
+    "agent": suite("answering.agent", "data", "out", "limit", "seed"),
+    "starter": suite("systems.starter", "data", "out", "limit", "seed", "compare"),
+    "health": suite("health.health", "data", "out", "limit", "seed"),
+    "steps": suite("stepping.steps", "data", "out", "limit", "seed"),
+    "deferral": suite("deferral.deferral", "data", "out", "limit", "seed"),
+    "learn-cuad": suite("learning.learning", "data", "out", "limit", "seed", name="cuad"),
+    "learn-tatqa": suite("learning.learning", "data", "out", "limit", "seed", name="tatqa"),
+    "cache": suite("cache.cache", "data", "limit", "seed"),
+    "ingest": suite("process.ingest", "data", "limit"),
+    "startup": suite("process.startup", "limit"),
+    "memory": suite("memory.memory", "limit", "seed"),
+    "code": suite("code.code"),
+}
+
+
+def run(name: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str] = ()) -> dict[str, Any]:
     """Measure a suite, write `out/<suite>.json` and `out/<suite>.md`, and give what was written.
 
     Args:
-        suite: one of `SUITES`.
+        name: one of `SUITES`.
         data: the folder of data sets; `startup`, `memory` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
         limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory`).
@@ -44,67 +77,14 @@ def run(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare
         UserError: no such suite, a limit below 1, models to compare with where none are compared or that are no
             files, or data that is missing (`DocumentError`).
     """
-    if suite not in SUITES:
-        raise UserError(f"there is no suite {suite!r}; name one of {', '.join(SUITES)}")
+    if name not in SUITES:
+        raise UserError(f"there is no suite {name!r}; name one of {', '.join(SUITES)}")
     if limit is not None and limit < 1:
         raise UserError(f"limit {limit} is below 1; give at least 1, or none")
-    if compare and suite != "starter":
-        raise UserError(f"--compare is for suite starter; suite {suite} measures the shipped model alone")
-    figures = measure(suite, data, out, limit, seed, compare)
+    if compare and name != "starter":
+        raise UserError(f"--compare is for suite starter; suite {name} measures the shipped model alone")
+    figures = SUITES[name](Wanted(data, out, limit, seed, compare))
     settings = Settings().model_dump(mode="json") | {"data": str(data), "limit": limit}
-    result = result_of(suite, seed, settings, figures)
+    result = result_of(name, seed, settings, figures)
     write_result(result, out)
     return result
-
-
-def measure(suite: str, data: Path, out: Path, limit: int | None, seed: int, compare: Sequence[str]) -> dict[str, Any]:
-    """The figures of a suite; its module is imported only now, so that timing processes stay small."""
-    match suite:
-        case "retrieval":
-            from understudy.apps.bench.ranking import measure_retrieval
-
-            return measure_retrieval(data, out, limit, seed)
-        case "reader":
-            from understudy.apps.bench.reading import measure_reader
-
-            return measure_reader(data, limit, seed)
-        case "agent":
-            from understudy.apps.bench.answering import measure_agent
-
-            return measure_agent(data, out, limit, seed)
-        case "starter":
-            from understudy.apps.bench.systems import measure_starter
-
-            return measure_starter(data, out, limit, seed, compare)
-        case "health":
-            from understudy.apps.bench.health import measure_health
-
-            return measure_health(data, out, limit, seed)
-        case "steps":
-            from understudy.apps.bench.stepping import measure_steps
-
-            return measure_steps(data, out, limit, seed)
-        case "deferral":
-            from understudy.apps.bench.deferral import measure_deferral
-
-            return measure_deferral(data, out, limit, seed)
-        case "learn-cuad" | "learn-tatqa":
-            from understudy.apps.bench.learning import measure_learning
-
-            return measure_learning(suite.removeprefix("learn-"), data, out, limit, seed)
-        case "ingest":
-            from understudy.apps.bench.process import measure_ingest
-
-            return measure_ingest(data, limit)
-        case "startup":
-            from understudy.apps.bench.process import measure_startup
-
-            return measure_startup(limit)
-        case "memory":
-            from understudy.apps.bench.memory import measure_memory
-
-            return measure_memory(limit, seed)
-        case _:
-            from understudy.apps.bench.code import measure_code
-
-            return measure_code()

@@ -1,0 +1,1 @@
+"""When two questions ask the same: their facts, their vectors, and how alike they must be."""
