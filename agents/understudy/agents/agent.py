@@ -25,6 +25,7 @@ from understudy.agents.deferral.pool import Pool
 from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
+from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.experts import build_experts
 from understudy.agents.general import general_answers
 from understudy.agents.guard import EgressGuard
@@ -34,9 +35,9 @@ from understudy.agents.refining import AdapterKeeper, DomainExamples, DomainGate
 from understudy.agents.rehearsal import NoCache, NoExperts, Noted
 from understudy.agents.small_model import SmallModel, starter_path
 from understudy.core.errors import AdapterError, ModelFileError, QuestionError, ScopeError
-from understudy.core.protocols import Cancel
+from understudy.core.protocols import Cancel, Payload
 from understudy.core.settings import Settings
-from understudy.core.types import AdapterCard, Answer, Example, Outcome, Scope
+from understudy.core.types import AdapterCard, Answer, Draft, Example, Outcome, Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
@@ -82,6 +83,9 @@ class Agent:
         self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
         self.model = SmallModel(
             model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
+        )
+        self.demonstrations = Demonstrations(
+            self.encoder.embed_documents, self.records.later, settings.briefing.demonstrations
         )
         self.guard = EgressGuard(settings, self.sensitivity)
         nearest = Nearest(self.encoder.embed_documents, self.records.questions)
@@ -312,6 +316,17 @@ class Agent:
         async for event in events:
             yield event
 
+    def _brief(
+        self,
+        question: str,
+        scope: Scope,
+        passages: Sequence[Passage],
+        draft: Draft | None,
+        history: Sequence[str],
+    ) -> Payload:
+        shown = self.demonstrations.nearest(question, scope)
+        return build_payload(question, scope, passages, draft, history, shown)
+
     def _deps(self, players: Players, cancel: Cancel = never) -> Deps:
         return Deps(
             planner=players.planner,
@@ -324,7 +339,7 @@ class Agent:
             experts=self.experts,
             cache=self.cache,
             examples=self.records,
-            brief=build_payload,
+            brief=self._brief,
             small_model=players.name,
             max_steps=self.settings.small_model.max_steps,
             cancel=cancel,

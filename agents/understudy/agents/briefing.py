@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from understudy.core.protocols import Payload
-from understudy.core.types import Draft, Passage, Scope
+from understudy.core.steps import MOST_QUOTES
+from understudy.core.types import Draft, Example, Passage, Scope
 
 __all__ = ["build_payload"]
 
@@ -19,10 +21,28 @@ Keep the answer short. Quote, word for word, what supports it. If the passages d
 
 
 def build_payload(
-    question: str, scope: Scope, passages: Sequence[Passage], draft: Draft | None, history: Sequence[str]
+    question: str,
+    scope: Scope,
+    passages: Sequence[Passage],
+    draft: Draft | None,
+    history: Sequence[str],
+    demonstrations: Sequence[Example] = (),
 ) -> Payload:
-    """Exactly what would go to an expert."""
+    """Exactly what would go to an expert.
+
+    Args:
+        question: as it was asked.
+        scope: of what.
+        passages: the evidence.
+        draft: of the small model; `None` where the expert is to judge unseen.
+        history: the thread's earlier questions.
+        demonstrations: verified examples that show how questions are answered here.
+    """
     parts = []
+    if demonstrations:
+        parts.append(
+            "How earlier questions were answered, from other passages:\n" + "\n".join(map(shown, demonstrations))
+        )
     for number, passage in enumerate(passages, 1):
         head = f"[passage {number}] {passage.title} · {passage.location}"
         parts.append("\n".join(line for line in (head, passage.context, passage.text) if line))
@@ -32,3 +52,11 @@ def build_payload(
         parts.append(f"The small model's draft, which may be wrong: {draft.text}")
     parts.append(f"Question: {question}")
     return Payload(SYSTEM, "\n\n".join(parts), tuple(passages), question, scope)
+
+
+def shown(example: Example) -> str:
+    """An example in the form that the expert is to reply in."""
+    expert = example.expert
+    quotes = [c.quote for c in expert.citations if c.kind == "quote"]
+    reply = {"answer": expert.text, "not_in_documents": expert.not_in_documents, "quotes": quotes[:MOST_QUOTES]}
+    return f"- {example.question}\n  {json.dumps(reply, ensure_ascii=False)}"

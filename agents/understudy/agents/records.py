@@ -7,7 +7,20 @@ import json
 import uuid
 from pathlib import Path
 
-from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select, text
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+)
 
 from understudy.agents.deferral.outcomes import role_of
 from understudy.core.protocols import Basis, Cached, CacheKey, folded
@@ -104,6 +117,14 @@ class Records:
         with workspace_errors(self.path), self.engine.connect() as db:
             rows = db.execute(select(examples.c.id, examples.c.body).order_by(examples.c.created)).all()
             return {row.id: Example.model_validate_json(row.body) for row in rows}
+
+    def later(self, collection: str, after: int) -> list[tuple[int, Example]]:
+        """A collection's examples after a number, each with its own, in the order that they came."""
+        place = literal_column("rowid", Integer)
+        query = select(place.label("place"), examples.c.body).where(examples.c.collection == collection, place > after)
+        with workspace_errors(self.path), self.engine.connect() as db:
+            rows = db.execute(query.order_by(place)).all()
+            return [(int(row.place), Example.model_validate_json(row.body)) for row in rows]
 
     def questions(self, collection: str) -> list[str]:
         """The questions of a collection that an expert has answered, oldest first."""

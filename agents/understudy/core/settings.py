@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from understudy.core.errors import SettingsError
 
 __all__ = [
+    "BriefingSettings",
     "BudgetSettings",
     "CacheSettings",
     "CollectionSettings",
@@ -119,6 +120,13 @@ class CollectionSettings(Table):
     that what was learned from one collection serves no other."""
 
 
+class BriefingSettings(Table):
+    """`[briefing]`."""
+
+    demonstrations: Annotated[int, Field(ge=0, le=8)] = 2
+    """Earlier answers of the same collection that an expert is shown; 0 shows none."""
+
+
 class RefineSettings(Table):
     """`[refine]`."""
 
@@ -139,6 +147,7 @@ class Settings(Table):
     experts: tuple[ExpertSettings, ...] = ()
     collections: dict[str, CollectionSettings] = {}
     refine: RefineSettings = RefineSettings()
+    briefing: BriefingSettings = BriefingSettings()
 
     @classmethod
     def load(cls, path: Path) -> Settings:

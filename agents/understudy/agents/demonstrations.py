@@ -1,0 +1,81 @@
+"""Earlier answers that an expert is shown: how questions of this collection are answered, without training it.
+
+In-context learning by the nearest examples (Liu et al. 2022, arXiv 2101.06804), here from the small side to the large.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from understudy.core.protocols import folded
+from understudy.core.types import Example, Scope
+from understudy.distillation.curate import fault_of
+
+__all__ = ["Demonstrations"]
+
+
+@dataclass
+class Held:
+    """The examples of one collection, with unit vectors `[examples, width]` of their questions."""
+
+    examples: list[Example] = field(default_factory=list)
+    vectors: list[NDArray[np.float32]] = field(default_factory=list)
+    seen: int = 0
+    """Number of the latest that was looked at."""
+
+
+class Demonstrations:
+    """The verified examples that are nearest to a question, of its own collection: what may leave is one policy's.
+
+    Args:
+        embed: unit vectors of some texts.
+        later: a collection's examples after a number, each with its own number, oldest first.
+        count: how many are shown at the most.
+    """
+
+    def __init__(
+        self,
+        embed: Callable[[list[str]], Sequence[Sequence[float]]],
+        later: Callable[[str, int], Sequence[tuple[int, Example]]],
+        count: int,
+    ) -> None:
+        self._embed, self._later, self._count = embed, later, count
+        self._held: dict[str, Held] = {}
+        self._lock = threading.Lock()
+
+    def nearest(self, question: str, scope: Scope) -> list[Example]:
+        """The nearest first, each question once, and the present one not at all."""
+        if not self._count:
+            return []
+        with self._lock:
+            held = self._renewed(scope.collection)
+            if not held.examples:
+                return []
+            asked = np.asarray(self._embed([question]), dtype=np.float32)[0]
+            order = np.argsort(-(np.stack(held.vectors) @ asked), kind="stable")
+            examples = [held.examples[at] for at in order]
+        shown: dict[str, Example] = {}
+        for example in examples:
+            same = folded(example.question) == folded(question) and example.scope == scope
+            if not same:
+                shown.setdefault(folded(example.question), example)
+            if len(shown) == self._count:
+                break
+        return list(shown.values())
+
+    def _renewed(self, collection: str) -> Held:
+        held = self._held.setdefault(collection, Held())
+        fresh = list(self._later(collection, held.seen))
+        if fresh:
+            held.seen = fresh[-1][0]
+            verified = [example for _, example in fresh if not fault_of(example)]
+            if verified:
+                vectors = np.asarray(self._embed([e.question for e in verified]), dtype=np.float32)
+                held.examples += verified
+                held.vectors += list(vectors)
+        return held
