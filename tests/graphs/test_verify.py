@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from understudy.core.steps import AnswerStep, Consult, Point, Quote, Step, Taken
@@ -144,3 +146,39 @@ def test_the_least_score_of_what_was_pointed_at_goes_with_the_draft() -> None:
     assert draft_of(taken(Point(findings=[2])), "q", found).support == 0.6
     assert draft_of(taken(Point(findings=[2, 1])), "q", found).support == 0.3
     assert draft_of(answer("Staff rose", (1, "Staff rose")), "q", found).support == 1.0
+
+
+NO = Finding(text="No", score=0.9, origin="reader")
+
+
+def test_a_readers_no_cites_what_was_searched_in_vain() -> None:
+    found = STAFF.model_copy(update={"findings": (NO,)})
+    draft = draft_of(taken(Point(findings=[1])), "Is there a pension?", found)
+    assert (draft.text, draft.problems, draft.support) == ("No", (), 0.9)
+    assert draft.citations == absence(found)
+    assert {c.kind for c in draft.citations} == {"absence"}
+
+
+def test_a_no_without_a_search_is_a_problem() -> None:
+    draft = draft_of(taken(Point(findings=[1])), "Is there a pension?", Evidence(findings=(NO,)))
+    assert draft.problems == ("nothing was searched",)
+    assert draft.citations == ()
+
+
+def test_a_readers_yes_cites_its_quote() -> None:
+    found = STAFF.model_copy(update={"findings": (reader("Yes", 100, 120),)})
+    draft = draft_of(taken(Point(findings=[1])), "Did staff rise?", found)
+    assert (draft.text, draft.problems) == ("Yes", ())
+    assert [(c.kind, c.quote) for c in draft.citations] == [("quote", "Staff rose to 2,059.")]
+
+
+def test_a_no_beside_words_cites_the_words_alone() -> None:
+    found = STAFF.model_copy(update={"findings": (NO, reader("2,059", 100, 120))})
+    draft = draft_of(taken(Point(findings=[1, 2])), "q", found)
+    assert [(c.kind, c.quote) for c in draft.citations] == [("quote", "Staff rose to 2,059.")]
+
+
+@pytest.mark.parametrize("origin", ["tool", "calculator", "table"])
+def test_only_a_reader_denies(origin: Any) -> None:
+    found = STAFF.model_copy(update={"findings": (Finding(text="No", score=1, origin=origin),)})
+    assert draft_of(taken(Point(findings=[1])), "q", found).citations == ()

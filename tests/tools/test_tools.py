@@ -17,12 +17,12 @@ from langchain_core.tools import ToolException, tool
 
 from understudy.core.errors import Stopped, ToolError, UserError
 from understudy.core.fakes import FakeRetriever
-from understudy.core.types import Evidence, Finding, Passage, Scope
+from understudy.core.types import Evidence, Finding, Observation, Passage, Scope
 from understudy.tools.calculator import calculate, number_in
 from understudy.tools.cells import cells_of, match
 from understudy.tools.compare import compare
 from understudy.tools.lookup import lookup
-from understudy.tools.toolbox import LocalToolBox
+from understudy.tools.toolbox import LocalToolBox, narrowed
 
 HEADER = "Years\n| EUR million | | Years ended June 30, | |\n| | 2024 | 2023 | 2022 |\n| --- | --- | --- | --- |"
 BODY = "| Revenue | $ 412.6 | 388.1 | 351.9 |\n| Net income (loss) | 44.1 | (38.9) | — |\n| Costs: | | | |\n| Sales | 1,000 | 2,000 | 3,000 |"
@@ -414,3 +414,56 @@ def test_a_long_result_of_a_users_tool_is_no_finding() -> None:
 def test_a_question_longer_than_a_query_still_finds_passages() -> None:
     found = box().run("search", {"query": "revenue " * 200}, "q", Scope(), Evidence())
     assert found.passages == (TABLE,)
+
+
+ROWS = [table_of(f"| Row {n} | {n} |", "| | 2024 |\n| --- | --- |") for n in range(8)]
+
+
+def from_passage(number: int | None) -> Finding:
+    return Finding(text=f"of {number}", score=0.5, origin="reader", passage=number)
+
+
+@pytest.mark.parametrize(
+    ("places", "kept", "moved"),
+    [
+        ([], [0, 1, 2], []),
+        ([0, 2], [0, 1, 2], [0, 2]),
+        ([7, 1, 5, 7], [0, 1, 2, 5, 7], [4, 1, 3, 4]),
+        ([None], [0, 1, 2], [None]),
+        ([None, 6], [0, 1, 2, 6], [None, 3]),
+    ],
+)
+def test_passages_of_findings_are_kept_beyond_the_best(
+    places: list[int | None], kept: list[int], moved: list[int | None]
+) -> None:
+    read = Observation(findings=tuple(map(from_passage, places)), answerable=0.4)
+    found = narrowed(read, ROWS, 3)
+    assert found.passages == tuple(ROWS[at] for at in kept)
+    assert [f.passage for f in found.findings] == moved
+    assert [f.text for f in found.findings] == [f.text for f in read.findings]
+    assert found.answerable == 0.4
+    for finding, place in zip(found.findings, places, strict=True):
+        assert finding.passage is None or found.passages[finding.passage] == ROWS[place or 0]
+
+
+def test_fewer_passages_than_the_limit_are_all_kept() -> None:
+    assert narrowed(Observation(findings=(from_passage(1),)), ROWS[:2], 5).passages == tuple(ROWS[:2])
+
+
+class WideReader:
+    """Reads more than is shown, and answers from the last passage."""
+
+    breadth = 7
+
+    def read(self, question: str, passages: Sequence[Passage]) -> Observation:
+        self.read_passages = list(passages)
+        return Observation(findings=(from_passage(len(passages) - 1),), answerable=0.7)
+
+
+def test_a_search_shows_the_best_and_what_the_reader_found_further_down() -> None:
+    reader = WideReader()
+    tools = LocalToolBox(FakeRetriever(ROWS), None, lambda _c, _d: [], limit=2).reading_with(reader)
+    found = tools.run("search", {"query": "rows"}, "q", Scope(), Evidence())
+    assert reader.read_passages == ROWS[:7]
+    assert found.passages == (ROWS[0], ROWS[1], ROWS[6])
+    assert found.findings[0].passage == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -81,9 +82,10 @@ def span_of(text: str, quote: Citation, passage: Passage) -> tuple[int, int] | N
     """Where the answer itself stands in a passage: inside the quote, or the whole quote where that is the answer."""
     start, end = max(quote.start, passage.start) - passage.start, min(quote.end, passage.end) - passage.start
     said, words = text.strip().rstrip("."), passage.text[start:end]
-    at = words.casefold().find(said.casefold()) if said else -1
-    if at >= 0 and len(words.casefold()) == len(words):
-        return start + at, start + at + len(said)
+    # Whole words: "2 months" doesn't stand in "12 months".
+    found = re.search(rf"(?!\B\w){re.escape(said)}(?<!\w\B)", words, re.IGNORECASE) if said else None
+    if found is not None:
+        return start + found.start(), start + found.end()
     return (start, end) if normalised(words) == normalised(text) else None
 
 

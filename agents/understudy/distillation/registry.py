@@ -38,13 +38,13 @@ class Registry:
 
     def cards(self) -> list[AdapterCard]:
         """All adapters, candidates that were turned down too, by domain, label and version."""
-        found = [read_card(path) for path in self._root.glob("*/*/*/card.json")]
+        found = [read_card(path) for path in self._root.glob("*/*/v*/card.json")]
         return sorted(found, key=lambda card: (card.domain, card.label, number(card.version)))
 
     def card(self, domain: str, label: str, version: str) -> AdapterCard:
         """One of them. Raises `AdapterError`."""
         path = self._place(domain, label) / version / "card.json"
-        if not path.exists():
+        if not number(version) or not path.exists():
             known = ", ".join(c.version for c in self.cards() if (c.domain, c.label) == (domain, label)) or "none"
             raise AdapterError(f"there is no adapter {version!r} of domain {domain!r}; there are: {known}")
         return read_card(path)
@@ -59,7 +59,9 @@ class Registry:
         hashes = {name: file_hash(path) for name, path in files.items()}
         drawn = make("", hashes)
         place = self._place(drawn.domain, drawn.label)
-        earlier = [read_card(path) for path in place.glob("*/card.json")]
+        for left in place.glob(".v*"):  # by a killed process, which may have died just before the last step
+            shutil.rmtree(left)
+        earlier = [read_card(path) for path in place.glob("v*/card.json")]
         for card in earlier:
             if card.run == drawn.run:
                 return card
@@ -142,8 +144,8 @@ def safe(name: str) -> str:
 
 
 def number(version: str) -> int:
-    """Of a version such as `v12`."""
-    return int(version.removeprefix("v")) if version.removeprefix("v").isdigit() else 0
+    """Of a version such as `v12`; 0 for what is none."""
+    return int(version.removeprefix("v")) if version.removeprefix("v").isdecimal() else 0
 
 
 def file_hash(path: Path) -> str:

@@ -15,6 +15,7 @@ from transformers.utils import logging
 
 from understudy.retrieval.confidence import CALIBRATION
 from understudy.retrieval.onnx_models import packaged_weights
+from understudy.retrieval.verdict import VERDICT
 
 LORA_TARGETS = ("query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense")
 
@@ -76,7 +77,8 @@ class SpanReader(nn.Module):
 def load_reader(weights: Path) -> SpanReader:
     """The encoder with a file's low-rank updates merged in (`W + 2BA`), and its heads."""
     reader = SpanReader(load_encoder())
-    tensors = {name: tensor.float() for name, tensor in load_file(weights).items() if name != CALIBRATION}
+    beside = (CALIBRATION, VERDICT)
+    tensors = {name: tensor.float() for name, tensor in load_file(weights).items() if name not in beside}
     state = reader.state_dict()
     for name, tensor in tensors.items():
         if name.endswith(".lora_A"):
