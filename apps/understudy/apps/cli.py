@@ -256,7 +256,10 @@ def rollback_adapter(context: typer.Context, domain: Domain, label: Label = None
 def bench(
     suite: Annotated[
         str,
-        typer.Argument(help="Which one; a wrong name lists them."),
+        typer.Argument(
+            help="retrieval, reader, agent, starter, health, steps, deferral, cache, learn-cuad, learn-tatqa, "
+            "memory, swap, ingest, startup or code"
+        ),
     ],
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),
     results: Annotated[Path, typer.Option("--out", help="Where result files go.")] = Path("docs/results"),
