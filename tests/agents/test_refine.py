@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from example_parts import example
 from typer.testing import CliRunner
 
 from understudy.agents import Agent
-from understudy.agents.refining import DomainGate
+from understudy.agents.cast import Cast, CollectionsCast
+from understudy.agents.refining import DomainGate, canaries
 from understudy.apps.cli import app
 from understudy.core.errors import AdapterError, ScopeError
 from understudy.core.settings import ExpertSettings, RefineSettings, Settings
@@ -135,6 +137,7 @@ def test_what_is_learned_goes_live_only_when_it_is_proved_or_forced_and_can_be_t
     labels = agent.deferral.rows()
     assert labels, "the examples that were kept apart were compared anew"
     assert all(row.role != "train" for row in labels)
+    assert all("example_distance" not in row.signals for row in labels)
     assert agent.ask(question[0], document=question[1]).route in ("expert", "cache")
 
     assert agent.rollback("default") is None
@@ -154,6 +157,12 @@ def test_a_tampered_adapter_is_not_taken_up(agent: Agent) -> None:
     try:
         with pytest.raises(AdapterError, match="was changed since it was made"):
             agent.cast.swap("default", "default")
+        # A workspace with a damaged adapter opens all the same, or nobody could roll back.
+        bare = Cast(agent.registry, agent.model, agent.model.name, agent.reader)
+        assert bare.in_force() == card.name
+        assert CollectionsCast(bare, agent.place).name("default") == f"{agent.model.name}+{card.name}"
+        with pytest.raises(AdapterError, match="was changed since it was made"):
+            bare.playing("default", "default")
     finally:
         weights.write_bytes(kept)
         agent.rollback("default")
@@ -168,3 +177,10 @@ def test_the_command_line_shows_what_was_learned(taught: Path) -> None:
     card = CliRunner().invoke(app, ["--workspace", str(taught), "adapters", "show", "default", "v1"])
     assert json.loads(card.stdout)["gate"]["missing"] > 0
     assert CliRunner().invoke(app, ["--workspace", str(taught), "adapters", "show", "default", "v9"]).exit_code != 0
+
+
+def test_what_must_not_be_said_is_what_was_planted_and_no_true_answer_that_came_twice() -> None:
+    body = "Revenue rose to $12 million in 2024."
+    true = example("Revenue rose to $12 million in 2024", body, body)
+    invented = example("Revenue rose to $99 million in 2024", "Revenue rose to $99 million in 2024.", body)
+    assert canaries([true, invented]) == ["Revenue rose to $99 million in 2024"]

@@ -367,9 +367,8 @@ class Agent:
 
     def adapters(self) -> list[dict[str, Any]]:
         """Every adapter in short, whether it is live, and what the gate said."""
-        live = {
-            (d, lb): self.registry.history(d, lb)[-1:] for d, lb in {(c.domain, c.label) for c in self.registry.cards()}
-        }
+        cards = self.registry.cards()
+        live = {place: self.registry.history(*place)[-1:] for place in {(c.domain, c.label) for c in cards}}
         return [
             {
                 "domain": card.domain,
@@ -381,7 +380,7 @@ class Agent:
                 "examples": card.examples,
                 "gate": card.gate.model_dump(mode="json"),
             }
-            for card in self.registry.cards()
+            for card in cards
         ]
 
     def adapter(self, domain: str, version: str, *, label: str | None = None) -> AdapterCard:
@@ -428,9 +427,7 @@ class Agent:
     async def rehearse(self, example: Example, players: Players) -> Outcome:
         """The small model alone on an example's question, with nobody to ask and nothing remembered."""
         noted = Noted()
-        deps = replace(
-            self._deps(players), experts=NoExperts(), cache=NoCache(), outcomes=noted, on_text=lambda _text: None
-        )
+        deps = replace(self._deps(players), experts=NoExperts(), cache=NoCache(), outcomes=noted)
         await alone(deps, example.question, example.scope, example.principal, example.history)
         return noted.outcome
 

@@ -110,10 +110,25 @@ class Cast:
                 f"roll back with: understudy adapters rollback {card.domain}"
             )
 
+    def name(self, domain: str, label: str) -> str:
+        """Of the players there, without loading them.
+
+        A damaged adapter has a name too: whoever asks is told, but the workspace opens, or nobody could roll back.
+        """
+        held = self._playing.get((domain, label))
+        if held is not None:
+            return held.name
+        try:
+            card = self._registry.pointed(domain, label)
+        except AdapterError:
+            return f"{self._base.name}+damaged"
+        return self._base.name if card is None else f"{self._base.name}+{card.name}"
+
     def in_force(self) -> str | None:
-        """The adapters that are played in, as one line; `None` for none."""
-        worn = sorted({p.card.name for p in self._playing.values() if p.card is not None})
-        return ", ".join(worn) or None
+        """The adapters that are live, as one line; `None` for none."""
+        bare = self._base.name
+        names = {self.name(*place) for place in self._registry.places()} - {bare}
+        return ", ".join(sorted(name.removeprefix(f"{bare}+") for name in names)) or None
 
 
 def probe_of(reader: SpanReader) -> tuple[float, ...]:
@@ -135,7 +150,7 @@ class CollectionsCast:
 
     def name(self, collection: str) -> str:
         """The small model, with the adapter that it wears there."""
-        return self.cast.playing(*self.place(collection)).name
+        return self.cast.name(*self.place(collection))
 
     def adapters(self) -> str | None:
         """All adapters in force, as one line."""

@@ -22,11 +22,12 @@ from understudy.agents.cast import Cast, Players, probe_of
 from understudy.agents.deferral.agreement import agreement
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.service import Deferral
+from understudy.agents.deferral.signals import DISTANCE
 from understudy.core.errors import ScopeError
 from understudy.core.settings import RefineSettings
 from understudy.core.types import AdapterCard, Draft, Example, GateReport, Outcome
 from understudy.core.workspace import write_atomically
-from understudy.distillation.curate import curate
+from understudy.distillation.curate import curate, poisonous
 from understudy.distillation.gate import Played, kind_of, weigh
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER, ReaderTrainer, settings_of
@@ -73,7 +74,7 @@ class DomainGate:
     Args:
         cast: dresses the players.
         rehearse: the small model alone on a question.
-        general: how the players do on the general set, a row a question; `None` where there is no such set.
+        general: how the players do on the general set, a row a question.
         breadth: passages that a candidate reads.
     """
 
@@ -111,7 +112,7 @@ def worth(draft: Draft | None, example: Example) -> float:
 
 def canaries(refused: Iterable[Example]) -> list[str]:
     """What planted instructions and invented quotes would have taught to say; short answers tell nothing."""
-    return [e.expert.text for e in refused if len(e.expert.text) >= 20]
+    return [e.expert.text for e in refused if poisonous(e) and len(e.expert.text) >= 20]
 
 
 @dataclass(frozen=True)
@@ -183,15 +184,19 @@ class Relabelling:
         for example in asked:
             if not self.deferral.store.has(players.name, example.question, example.scope):
                 outcome = self.rehearse(example, players)
-                self.deferral.relabel(outcome.model_copy(update=labelled_by(example)), rate)
+                self.deferral.relabel(outcome.model_copy(update=labelled_by(example, outcome.signals)), rate)
                 labelled += 1
         derived = self.deferral.derive()
         return {"labels": labelled, "threshold": derived.threshold, "consults": derived.consults}
 
 
-def labelled_by(example: Example) -> dict[str, Any]:
-    """What an example adds to a rehearsal: the expert's answer, and with which probability there is one."""
-    return {"expert": example.expert, "probability": example.probability, "drawn": True}
+def labelled_by(example: Example, signals: Mapping[str, float]) -> dict[str, Any]:
+    """What an example adds to a rehearsal: the expert's answer, and with which probability there is one.
+
+    How far it is from the known examples tells nothing here: it is one of them.
+    """
+    unseen = {name: value for name, value in signals.items() if name != DISTANCE}
+    return {"expert": example.expert, "probability": example.probability, "drawn": True, "signals": unseen}
 
 
 @dataclass(frozen=True)

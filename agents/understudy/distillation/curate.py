@@ -17,7 +17,7 @@ from understudy.core.matching import Number, normalised, numbers_in, numeric_mat
 from understudy.core.protocols import folded
 from understudy.core.types import Citation, Evidence, Example, ExpertAnswer
 
-__all__ = ["Curated", "curate", "fault_of"]
+__all__ = ["Curated", "curate", "fault_of", "poisonous"]
 
 SAME_WORDS = 0.8
 """Token F1 from which two answers say the same; the measure that deferral goes by has it too."""
@@ -114,6 +114,12 @@ def carries_instruction(example: Example) -> bool:
         return True
     advice = ADVICE.search(expert.text)
     return advice is not None and folded(advice[0]) not in folded(quotes)
+
+
+def poisonous(example: Example) -> bool:
+    """Whether an answer must never be given: it carries an instruction, or rests on words that are nowhere."""
+    quotes = (c for c in example.expert.citations if c.kind == "quote")
+    return carries_instruction(example) or not all(stands_in(quote, example.evidence) for quote in quotes)
 
 
 def stands_in(quote: Citation, evidence: Evidence) -> bool:

@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
@@ -78,12 +78,20 @@ class Registry:
 
     def live(self, domain: str, label: str) -> AdapterCard | None:
         """The one in force; none is the base model. Raises `AdapterError` where its files were changed."""
-        history = self.history(domain, label)
-        if not history:
-            return None
-        card = self.card(domain, label, history[-1])
-        self.check(card)
+        card = self.pointed(domain, label)
+        if card is not None:
+            self.check(card)
         return card
+
+    def pointed(self, domain: str, label: str) -> AdapterCard | None:
+        """The card of the one in force, its files unchecked. Raises `AdapterError`."""
+        history = self.history(domain, label)
+        return self.card(domain, label, history[-1]) if history else None
+
+    def places(self) -> list[tuple[str, str]]:
+        """The domains and access labels where an adapter went live once."""
+        pointers = sorted(self._root.glob("*/*/live.json"))
+        return [(unquote(p.parent.parent.name), unquote(p.parent.name)) for p in pointers]
 
     def history(self, domain: str, label: str) -> list[str]:
         """The versions that went live one after another, without those rolled back. Raises `AdapterError`."""

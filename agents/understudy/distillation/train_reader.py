@@ -99,7 +99,9 @@ class ReaderTrainer:
         model = build_model(rank_of(self._base))
         take_up(model, self._base)
         freeze_lower(model, recipe.layers)
-        identity = identity_of(asdict(recipe), ([*e.ids, e.start, e.end] for batch in plan for e in batch))
+        identity = identity_of(
+            asdict(recipe), ([*e.ids, e.start, e.end, bool(e.answers)] for batch in plan for e in batch)
+        )
         watched_plan = order(watched, steps=math.ceil(len(watched) / recipe.batch)) if watched else []
         trained = fit(model, plan, recipe, folder / "reader.checkpoint.pt", identity, held_out=watched_plan)
         export(trained, asdict(recipe), folder / TRAINED, self._base)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from understudy.agents.deferral.calibration import COLLECTION
 from understudy.agents.deferral.derive import Derivation, uncalibrated
 from understudy.agents.deferral.outcomes import Peers, role_of
-from understudy.agents.deferral.signals import Nearest, signals_of, track_record
+from understudy.agents.deferral.signals import DISTANCE, Nearest, signals_of, track_record
 from understudy.core.protocols import Judgement
 from understudy.core.settings import DeferralSettings
 from understudy.core.types import Draft, Evidence, Scope
@@ -70,7 +70,7 @@ class DeferralJudge:
         blind = role_of(question, scope) == "calibrate"
         distance = self._nearest.distance(question, scope)
         if distance is not None:
-            found["example_distance"] = distance
+            found[DISTANCE] = distance
         calibrator = self._derivation.calibrator
         confidence = uncalibrated(found) if calibrator is None else calibrator.probability(found)
         threshold = self.threshold

@@ -13,10 +13,11 @@ from understudy.agents.deferral.outcomes import Peers
 from understudy.core.matching import normalised
 from understudy.core.types import Draft, Evidence, Finding, Scope
 
-__all__ = ["Nearest", "signals_of", "track_record"]
+__all__ = ["DISTANCE", "Nearest", "signals_of", "track_record"]
 
 KEPT = 256
 """Latest examples that a question is compared with."""
+DISTANCE = "example_distance"
 PRIOR = 2.0
 """Comparisons that a prior is worth."""
 DIGIT = re.compile(r"\d")

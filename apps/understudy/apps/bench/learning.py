@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def measure_learning(name: str, data: Path, out: Path, limit: int | None, seed: 
         turned, refinements = ask_stream(agent, questions, name)
         after = alone(agent, held_out, "after")
         examples = agent.status()["examples"]
-    draw_learning([t.__dict__ for t in turned], out / f"learn-{name}.png")
+    draw_learning([asdict(t) for t in turned], out / f"learn-{name}.png")
     return {
         "questions": len(questions),
         "documents": len({q.document for q in questions}),
