@@ -86,7 +86,9 @@ class FakeTrainer:
     here: Here = nowhere
     made: list[str] = field(default_factory=list)
 
-    def train(self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example]) -> dict[str, Any]:
+    def train(
+        self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example], others: Sequence[Example]
+    ) -> dict[str, Any]:
         self.here("train")
         trained = folder / "trained"
         if not trained.exists():

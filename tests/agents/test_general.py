@@ -9,7 +9,7 @@ import pytest
 
 from understudy.agents.cast import Players
 from understudy.agents.general import GeneralQuestion, general_answers, general_set
-from understudy.core.fakes import FakePlanner
+from understudy.core.fakes import FakePlanner, FakeRetriever
 from understudy.core.types import Finding, Observation, Passage
 from understudy.retrieval.verdict import polar
 
@@ -23,7 +23,7 @@ class Reader:
     def __init__(self, says: Said, sure: float = 1.0) -> None:
         self.says, self.sure = says, sure
 
-    def read(self, question: str, passages: Sequence[Passage]) -> Observation:
+    def read(self, question: str, passages: Sequence[Passage], expected: float | None = None) -> Observation:
         (passage,) = passages
         (asked,) = (q for q in general_set() if (q.question, q.text) == (question, passage.text))
         said = self.says(asked)
@@ -32,7 +32,7 @@ class Reader:
 
 
 def score(reader: Any) -> float:
-    answers = general_answers(Players(FakePlanner([]), reader, "fake"))
+    answers = general_answers(Players(FakePlanner([]), reader, FakeRetriever(), "fake"))
     return sum(right for right, _ in answers) / len(answers)
 
 
@@ -73,11 +73,11 @@ def test_readers_of_one_habit_are_told_apart_from_a_good_one() -> None:
 
 
 def test_what_a_reader_is_not_sure_of_is_not_said() -> None:
-    answers = general_answers(Players(FakePlanner([]), Reader(gold, sure=0.49), "fake"))  # type: ignore[arg-type]
+    answers = general_answers(Players(FakePlanner([]), Reader(gold, sure=0.49), FakeRetriever(), "fake"))  # type: ignore[arg-type]
     assert {said for _, said in answers} == {""}
     assert score(Reader(gold, sure=0.49)) == UNANSWERABLE / 150
 
 
 def test_the_answers_come_in_the_order_of_the_questions() -> None:
-    answers = general_answers(Players(FakePlanner([]), Reader(gold), "fake"))  # type: ignore[arg-type]
+    answers = general_answers(Players(FakePlanner([]), Reader(gold), FakeRetriever(), "fake"))  # type: ignore[arg-type]
     assert [said for _, said in answers] == [gold(q) or "" for q in general_set()]

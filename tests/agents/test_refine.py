@@ -96,8 +96,7 @@ def settings(room: Path) -> Settings:
 @pytest.fixture
 def agent(taught: Path) -> Iterator[Agent]:
     with Agent.open(taught, settings=settings(taught.parent)) as opened:
-        search = lambda question, scope, limit: opened.retriever.search(question, scope, limit=limit)  # noqa: E731
-        trainer = ReaderTrainer(search, SMALL)
+        trainer = ReaderTrainer(opened.retriever, SMALL)
         refinery = opened.refinery
         opened.refinery = replace(
             refinery,
@@ -158,7 +157,7 @@ def test_a_tampered_adapter_is_not_taken_up(agent: Agent) -> None:
         with pytest.raises(AdapterError, match="was changed since it was made"):
             agent.cast.swap("default", "default")
         # A workspace with a damaged adapter opens all the same, or nobody could roll back.
-        bare = Cast(agent.registry, agent.model, agent.model.name, agent.reader)
+        bare = Cast(agent.registry, agent.model, agent.model.name, agent.reader, agent.retriever)
         assert bare.in_force() == card.name
         assert CollectionsCast(bare, agent.place).name("default") == f"{agent.model.name}+{card.name}"
         with pytest.raises(AdapterError, match="was changed since it was made"):

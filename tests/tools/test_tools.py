@@ -455,14 +455,14 @@ class WideReader:
 
     breadth = 7
 
-    def read(self, question: str, passages: Sequence[Passage]) -> Observation:
+    def read(self, question: str, passages: Sequence[Passage], expected: float | None = None) -> Observation:
         self.read_passages = list(passages)
         return Observation(findings=(from_passage(len(passages) - 1),), answerable=0.7)
 
 
 def test_a_search_shows_the_best_and_what_the_reader_found_further_down() -> None:
     reader = WideReader()
-    tools = LocalToolBox(FakeRetriever(ROWS), None, lambda _c, _d: [], limit=2).reading_with(reader)
+    tools = LocalToolBox(FakeRetriever(ROWS), None, lambda _c, _d: [], limit=2).used_by(reader, FakeRetriever(ROWS))
     found = tools.run("search", {"query": "rows"}, "q", Scope(), Evidence())
     assert reader.read_passages == ROWS[:7]
     assert found.passages == (ROWS[0], ROWS[1], ROWS[6])

@@ -90,7 +90,9 @@ class Agent:
         self.guard = EgressGuard(settings, self.sensitivity)
         nearest = Nearest(self.encoder.embed_documents, self.records.questions)
         self.registry = Registry(workspace.adapters)
-        self.cast = Cast(self.registry, self.model, self.model.name, self.reader, settings.small_model.threads)
+        self.cast = Cast(
+            self.registry, self.model, self.model.name, self.reader, self.retriever, settings.small_model.threads
+        )
         self.deferral = Deferral(
             workspace,
             settings.deferral,
@@ -258,10 +260,7 @@ class Agent:
             stopped.set()
 
     def _refinery(self) -> Refinery:
-        trainer = ReaderTrainer(
-            lambda question, scope, limit: self.retriever.search(question, scope, limit=limit),
-            ReaderRecipe(seed=self.settings.refine.seed),
-        )
+        trainer = ReaderTrainer(self.retriever, ReaderRecipe(seed=self.settings.refine.seed))
         breadth = trainer.recipe.breadth
         examples = DomainExamples(self.records.examples, self.place)
 
@@ -330,8 +329,8 @@ class Agent:
     def _deps(self, players: Players, cancel: Cancel = never) -> Deps:
         return Deps(
             planner=players.planner,
-            tools=self.toolbox.reading_with(players.reader),
-            retriever=self.retriever,
+            tools=self.toolbox.used_by(players.reader, players.retriever),
+            retriever=players.retriever,
             judge=self.deferral.judge(),
             guard=self.guard,
             outcomes=self.deferral,
@@ -342,6 +341,7 @@ class Agent:
             brief=self._brief,
             small_model=players.name,
             max_steps=self.settings.small_model.max_steps,
+            shown=self.settings.briefing.passages,
             cancel=cancel,
         )
 

@@ -7,7 +7,7 @@ questions in flight finish with what they began with.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from understudy.core.errors import AdapterError
 from understudy.core.protocols import Planner
 from understudy.core.types import AdapterCard, Passage
 from understudy.distillation.registry import Registry
-from understudy.distillation.train_reader import ADAPTER
+from understudy.distillation.train_reader import ADAPTER, HEADS
+from understudy.retrieval.heads import Heads
+from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.reader import BREADTH, SpanReader
 
 __all__ = ["Cast", "Players", "probe_of"]
@@ -35,6 +37,7 @@ class Players:
 
     planner: Planner
     reader: SpanReader
+    retriever: HybridRetriever
     name: str
     """Of the small model, and of the adapter where one is worn: what outcomes are kept under."""
     card: AdapterCard | None = None
@@ -48,14 +51,21 @@ class Cast:
         planner: the small model.
         name: its name and content hash.
         reader: the shipped one.
+        retriever: that knows no question.
         threads: of a reader.
     """
 
     def __init__(
-        self, registry: Registry, planner: Planner, name: str, reader: SpanReader, threads: int | None = None
+        self,
+        registry: Registry,
+        planner: Planner,
+        name: str,
+        reader: SpanReader,
+        retriever: HybridRetriever,
+        threads: int | None = None,
     ) -> None:
         self._registry = registry
-        self._base = Players(planner, reader, name)
+        self._base = Players(planner, reader, retriever, name)
         self._threads = threads
         self._playing: dict[tuple[str, str], Players] = {}
         self._lock = threading.Lock()
@@ -90,11 +100,17 @@ class Cast:
         reader = self._base.reader if file is None else self.reader(file, int(card.settings.get("breadth", BREADTH)))
         if file is not None:
             self.check(card, probe_of(reader))
-        return Players(self._base.planner, reader, f"{self._base.name}+{card.name}", card)
+        retriever = self.retriever(self._registry.file(card, HEADS))
+        return Players(self._base.planner, reader, retriever, f"{self._base.name}+{card.name}", card)
 
-    def candidate(self, weights: Path, breadth: int) -> Players:
+    def candidate(self, files: Mapping[str, Path], breadth: int) -> Players:
         """The players in something that isn't an adapter yet."""
-        return Players(self._base.planner, self.reader(weights, breadth), f"{self._base.name}+candidate")
+        reader, retriever = self.reader(files[ADAPTER], breadth), self.retriever(files.get(HEADS))
+        return Players(self._base.planner, reader, retriever, f"{self._base.name}+candidate")
+
+    def retriever(self, heads: Path | None) -> HybridRetriever:
+        """The retriever with some heads."""
+        return self._base.retriever.taught(Heads.load(heads) if heads else None)
 
     def reader(self, weights: Path, breadth: int) -> SpanReader:
         """A reader with other weights."""

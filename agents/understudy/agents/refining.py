@@ -92,7 +92,7 @@ class DomainGate:
     ) -> GateReport:
         """Promote or not. What refused examples say must not be said."""
         live = self._cast.playing(run["domain"], run["label"])
-        candidate = self._cast.candidate(files[ADAPTER], self._breadth)
+        candidate = self._cast.candidate(files, self._breadth)
         played = []
         for example in examples:
             before, after = (self._rehearse(example, players) for players in (live, candidate))

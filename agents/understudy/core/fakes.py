@@ -87,6 +87,10 @@ class FakeRetriever:
         """The passages."""
         return self.found[:limit]
 
+    def expect(self, question: str, scope: Scope) -> float | None:
+        """Nothing was learned."""
+        return None
+
     def versions(self, scope: Scope) -> str:
         """The version."""
         return self.version

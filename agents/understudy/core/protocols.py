@@ -84,6 +84,10 @@ class Retriever(Protocol):
         """The best passages first, scores between 0 and 1. Raises `NoDocumentsError`, `ScopeError`."""
         ...
 
+    def expect(self, question: str, scope: Scope) -> float | None:
+        """The probability that the documents in scope answer a question; `None` where nothing was learned of it."""
+        ...
+
     def versions(self, scope: Scope) -> str:
         """A digest of the ids and versions of the documents in scope: it changes when any of them does."""
         ...
@@ -101,8 +105,11 @@ class Reader(Protocol):
         """How many passages it is to be given."""
         ...
 
-    def read(self, question: str, passages: Sequence[Passage]) -> Observation:
-        """Findings (best first, `passage` counts into `passages`) and the probability that these passages answer."""
+    def read(self, question: str, passages: Sequence[Passage], expected: float | None = None) -> Observation:
+        """Findings (best first, `passage` counts into `passages`) and the probability that these passages answer.
+
+        `expected` is what was thought of that before they were read.
+        """
         ...
 
 

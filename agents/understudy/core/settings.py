@@ -125,6 +125,8 @@ class BriefingSettings(Table):
 
     demonstrations: Annotated[int, Field(ge=0, le=8)] = 2
     """Earlier answers of the same collection that an expert is shown; 0 shows none."""
+    passages: Annotated[int, Field(ge=1, le=50)] = 5
+    """What an expert is shown of the documents at least. More finds more of a long one, and sends more of it."""
 
 
 class RefineSettings(Table):

@@ -116,6 +116,8 @@ class Evidence(Data):
     searches: tuple[str, ...] = ()
     answerable: float | None = None
     """The reader's probability that the passages of the latest search answer the question."""
+    expected: float | None = None
+    """The probability that there is an answer at all, by what experts said of the same question elsewhere."""
 
     def extended(self, observation: Observation, query: str | None = None) -> Evidence:
         """The evidence with an observation added: passages and findings are numbered on from those before."""
@@ -129,6 +131,7 @@ class Evidence(Data):
             findings=self.findings + moved,
             searches=self.searches + ((query,) if query else ()),
             answerable=observation.answerable if observation.answerable is not None else self.answerable,
+            expected=observation.expected if observation.expected is not None else self.expected,
         )
 
 
@@ -143,6 +146,7 @@ class Observation(Data):
     passages: tuple[Passage, ...] = ()
     findings: tuple[Finding, ...] = ()
     answerable: float | None = None
+    expected: float | None = None
     error: bool = False
 
 

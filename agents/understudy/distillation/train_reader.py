@@ -7,7 +7,7 @@ import math
 import random
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,25 +17,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.matching import token_f1
-from understudy.core.types import Example, Passage, Scope
+from understudy.core.types import Example, Passage
 from understudy.core.workspace import write_atomically
 from understudy.distillation.batching import batches_of_like_length
 from understudy.distillation.cloze import Reading, cloze_readings
 from understudy.distillation.lessons import Lesson, encoded, encoder, lessons_of, quote_in, says, widened
+from understudy.distillation.train_heads import train_heads
 from understudy.retrieval.confidence import CALIBRATION, SIGNALS, Confidence
+from understudy.retrieval.heads import Heads
+from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.onnx_models import READER_WEIGHTS
 from understudy.retrieval.reader import ANSWERABLE, SpanReader, likeliest
 from understudy.retrieval.verdict import VERDICT, evidence_of
 
-__all__ = ["ADAPTER", "ReaderRecipe", "ReaderTrainer"]
+__all__ = ["ADAPTER", "HEADS", "ReaderRecipe", "ReaderTrainer"]
 
 ADAPTER = "reader.safetensors"
+HEADS = "heads.safetensors"
 TRAINED, FIGURES = "reader.trained.safetensors", "reader.json"
 RIGHT = 0.6
 """Token F1 with the expert's answer from which a span counts as right."""
 LEAST_OF_A_CLASS = 8
 """Held-out cases of either kind below which nothing is fitted."""
-Search = Callable[[str, Scope, int], Sequence[Passage]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class ReaderRecipe:
     """Everything that decides the outcome, besides the examples."""
 
     seed: int = 17
-    breadth: int = 20
+    breadth: int = 8
     """Passages that are read for a question: more than the small model is shown, since a reader costs little."""
     layers: int = 3
     """The highest of the encoder's six that are adapted: half of the cost of all, on two cores."""
@@ -63,18 +66,25 @@ class ReaderTrainer:
     """Trains one adapter in a folder of its own, where a run that was killed goes on.
 
     Args:
-        search: passages of a scope for a question, as many as asked for.
+        retriever: of the documents that were asked about.
         recipe: see `ReaderRecipe`.
         base: the reader that is adapted.
     """
 
-    def __init__(self, search: Search, recipe: ReaderRecipe | None = None, base: Path = READER_WEIGHTS) -> None:
-        self._search = search
+    def __init__(
+        self, retriever: HybridRetriever, recipe: ReaderRecipe | None = None, base: Path = READER_WEIGHTS
+    ) -> None:
+        self._retriever = retriever
         self._base = base
         self.recipe = recipe or ReaderRecipe()
 
-    def train(self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example]) -> dict[str, Any]:
-        """Train, and give the figures of the run: steps, seconds, CPU-seconds, peak memory."""
+    def train(
+        self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example], others: Sequence[Example]
+    ) -> dict[str, Any]:
+        """Train, and give the figures of the run: steps, seconds, CPU-seconds, peak memory.
+
+        Heads learn from `others` too: see there why they may.
+        """
         done = folder / FIGURES
         if done.exists():
             return dict(json.loads(done.read_text(encoding="utf-8")))
@@ -84,6 +94,7 @@ class ReaderTrainer:
         from understudy.distillation.reader_lora import build_model, export, fit, freeze_lower, rank_of, take_up
 
         began, cpu = time.monotonic(), time.process_time()
+        heads = self._heads(folder, [*examples, *held_out, *others])
         rng, tokenizer = random.Random(self.recipe.seed), encoder()
         taught = self._lessons(examples, rng)
         readings = [encoded(lesson, tokenizer) for lesson in [*taught, *self._replayed(taught, rng)]]
@@ -107,6 +118,7 @@ class ReaderTrainer:
         export(trained, asdict(recipe), folder / TRAINED, self._base)
         figures = {
             "examples": len(examples),
+            "heads": len({key for key, _ in heads.by_question}) if heads else 0,
             "readings": len(readings),
             "readings_that_answer": sum(lesson.answers for lesson in taught),
             "steps": steps,
@@ -123,10 +135,12 @@ class ReaderTrainer:
         from safetensors.numpy import load_file, save_file
 
         trained, target = folder / TRAINED, folder / ADAPTER
+        files = {ADAPTER: target} | ({HEADS: folder / HEADS} if (folder / HEADS).exists() else {})
         if target.exists():
-            return {ADAPTER: target}
+            return files
         reader = SpanReader(weights=trained, confidence=Confidence(np.zeros((2, len(SIGNALS) + 1), dtype=np.float32)))
-        seen = [self._seen(reader, example) for example in held_out]
+        retriever = self._retriever.taught(Heads.load(files[HEADS]) if HEADS in files else None)
+        seen = [self._seen(reader, retriever, example) for example in held_out]
         tensors = load_file(trained) | {CALIBRATION: confidence_of(seen, Confidence.load(self._base).weights)}
         verdict = verdict_of(seen)
         if verdict is not None:
@@ -136,13 +150,21 @@ class ReaderTrainer:
         partial_file = target.with_suffix(".tmp")
         save_file(tensors, partial_file, metadata)
         partial_file.replace(target)
-        return {ADAPTER: target}
+        return files
 
-    def _wide(self, example: Example) -> list[Passage]:
-        return widened(example, self._search(example.question, example.scope, self.recipe.breadth))
+    def _heads(self, folder: Path, examples: Sequence[Example]) -> Heads | None:
+        """Those that some examples teach, kept in the folder."""
+        heads = train_heads(examples, self._retriever.document, self._retriever.embed, self.recipe.seed)
+        if heads is not None:
+            heads.save(folder / HEADS)
+        return heads
+
+    def _wide(self, retriever: HybridRetriever, example: Example) -> list[Passage]:
+        return widened(example, retriever.search(example.question, example.scope, limit=self.recipe.breadth))
 
     def _lessons(self, examples: Sequence[Example], rng: random.Random) -> list[Lesson]:
-        return [lesson for e in examples for lesson in lessons_of(e, self._wide(e), self.recipe.others, rng)]
+        wide = ((e, self._wide(self._retriever, e)) for e in examples)
+        return [lesson for e, passages in wide for lesson in lessons_of(e, passages, self.recipe.others, rng)]
 
     def _replayed(self, lessons: Sequence[Lesson], rng: random.Random) -> list[Lesson]:
         """Clozes over the passages of the lessons."""
@@ -153,8 +175,8 @@ class ReaderTrainer:
         made = cloze_readings(chosen, rng, each=1, missing=0.0)
         return [as_lesson(reading, by_text[reading.passage]) for reading in made]
 
-    def _seen(self, reader: SpanReader, example: Example) -> Seen:
-        passages = self._wide(example)
+    def _seen(self, reader: SpanReader, retriever: HybridRetriever, example: Example) -> Seen:
+        passages = self._wide(retriever, example)
         candidates = reader.candidates(example.question, passages)
         spans: dict[int, Any] = {}
         for span in candidates:
@@ -171,6 +193,7 @@ class ReaderTrainer:
             ],
             answers=[said is not False and quote_in(example.expert, passages[n]) is not None for n in spans],
             logits=[s.signals[ANSWERABLE] for s in likeliest(candidates).values()],
+            expected=retriever.expect(example.question, example.scope),
             said=said,
         )
 
@@ -184,6 +207,7 @@ class Seen:
     """Whether the likeliest span is what the expert said; `None` where that is yes or no."""
     answers: list[bool]
     logits: list[float]
+    expected: float | None
     said: bool | None
 
 
@@ -203,8 +227,8 @@ def confidence_of(seen: Sequence[Seen], base: NDArray[np.float32]) -> NDArray[np
 
 
 def verdict_of(seen: Sequence[Seen]) -> NDArray[np.float32] | None:
-    """`[3]`, where enough of the examples say yes and no."""
-    row = logistic([(evidence_of(s.logits), s.said) for s in seen if s.said is not None and s.logits])
+    """`[4]`, where enough of the examples say yes and no."""
+    row = logistic([(evidence_of(s.logits, s.expected), s.said) for s in seen if s.said is not None and s.logits])
     return None if row is None else np.array(row, dtype=np.float32)
 
 

@@ -245,10 +245,8 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     scope = Scope.model_validate(state["scope"])
     evidence = evidence_of(state)
     update: AskState = {}
-    if not evidence.passages:
-        arguments: dict[str, object] = {"query": state["question"]}
-        found = await asyncio.to_thread(deps.tools.run, "search", arguments, state["question"], scope, evidence)
-        evidence = evidence.extended(found, state["question"])
+    if len(evidence.passages) < deps.shown:
+        evidence = await asyncio.to_thread(widened, evidence, deps, state["question"], scope)
         update["evidence"] = evidence.model_dump(mode="json")
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     history = [t["question"] for t in state["turns"]]
@@ -270,6 +268,14 @@ async def consult(state: AskState, runtime: Run) -> AskState:
         refusals.append(str(error))
     why = "; ".join(refusals) or "no expert can be asked now"
     return {**update, "expert": None, "reason": f"{state['reason']}; {why}"}
+
+
+def widened(evidence: Evidence, deps: Deps, question: str, scope: Scope) -> Evidence:
+    """The evidence with what else a search for the question finds, up to what an expert is to be shown."""
+    held = {(p.document, p.start, p.end) for p in evidence.passages}
+    found = deps.retriever.search(question, scope, limit=deps.shown)
+    new = [p for p in found if (p.document, p.start, p.end) not in held][: deps.shown - len(held)]
+    return evidence.extended(Observation(passages=tuple(new)), question)
 
 
 async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) -> tuple[ExpertAnswer, str]:

@@ -67,8 +67,13 @@ class Examples(Protocol):
 class Trainer(Protocol):
     """Makes a candidate, in a folder of the run's own."""
 
-    def train(self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example]) -> dict[str, Any]:
-        """Train, or go on; gives the figures of the run."""
+    def train(
+        self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example], others: Sequence[Example]
+    ) -> dict[str, Any]:
+        """Train, or go on; gives the figures of the run.
+
+        `others` are kept to judge by: only what is never used on the document that it learned from may see them.
+        """
         ...
 
     def export(self, folder: Path, held_out: Sequence[Example]) -> dict[str, Path]:
@@ -189,8 +194,10 @@ def train(state: RefineState, runtime: Run) -> RefineState:
     """Make the candidate; checkpoints of its own let it go on in the middle."""
     deps = runtime.context
     deps.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    taught = list(chosen(state, runtime, state["train"]).values())
-    return {"training": deps.trainer.train(deps.folder, taught, held(state, runtime))}
+    taught, judged = chosen(state, runtime, state["train"]), set(state["fit"]) - {*state["train"], *state["held_out"]}
+    others = chosen(state, runtime, [name for name in state["fit"] if name in judged])
+    figures = deps.trainer.train(deps.folder, list(taught.values()), held(state, runtime), list(others.values()))
+    return {"training": figures}
 
 
 def export(state: RefineState, runtime: Run) -> RefineState:

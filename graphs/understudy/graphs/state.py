@@ -111,6 +111,8 @@ class Deps:
     brief: Brief
     small_model: str
     max_steps: int = 8
+    shown: int = 5
+    """Passages that an expert is shown at least."""
     on_text: Callable[[str], None] = no_text
     cancel: Cancel = never
     clock: Callable[[], float] = time.time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import re
@@ -11,11 +12,13 @@ from typing import Any, Literal
 
 import bm25s
 import numpy as np
+from numpy.typing import NDArray
 
 from understudy.core.errors import NoDocumentsError, ScopeError
 from understudy.core.types import Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.retrieval.embed import MiniLM
+from understudy.retrieval.heads import Heads
 from understudy.retrieval.store import DocumentStore
 
 __all__ = ["HybridRetriever", "Mode"]
@@ -75,6 +78,13 @@ class HybridRetriever:
         self._store = store
         self._encoder = encoder
         self._lexical: dict[str, tuple[int, Any, list[int]]] = {}
+        self._heads: Heads | None = None
+
+    def taught(self, heads: Heads | None) -> HybridRetriever:
+        """The same, with what was learned of questions that recur."""
+        other = copy.copy(self)
+        other._heads = heads
+        return other
 
     def search(self, query: str, scope: Scope, *, limit: int = 5, mode: Mode = "fused") -> list[Passage]:
         """The best passages first; `score` is the cosine similarity to the query, clipped to 0 to 1."""
@@ -87,8 +97,34 @@ class HybridRetriever:
             pool = self._store.passages(scope.collection, scope.document)
             dense = self._document_dense(vector, scope.collection, list(pool))
             lexical = rank(bm25_index([body(p) for p in pool.values()]), list(pool), query)
-        chosen = fuse([k for k, _ in dense], lexical, mode)[:limit]
+        known = self._known(query, scope) if mode == "fused" else []
+        chosen = list(dict.fromkeys([*known[: limit // 2], *fuse([k for k, _ in dense], lexical, mode)]))[:limit]
         return self._filled(chosen, dense, lexical, vector, scope.collection)
+
+    def expect(self, question: str, scope: Scope) -> float | None:
+        """The probability that a document answers a question; `None` where no expert was asked it of another one."""
+        head = self._heads.of(question, scope.document) if self._heads and scope.document else None
+        if self._heads is None or head is None:
+            return None
+        _, vectors = self.document(scope)
+        return self._heads.probability(head, head.logits(vectors)) if len(vectors) else None
+
+    def embed(self, text: str) -> list[float]:
+        """The vector of a text."""
+        return self._encoder.embed_query(text)
+
+    def document(self, scope: Scope) -> tuple[list[Passage], NDArray[np.float32]]:
+        """The passages of a document in their order, with their vectors `[passages, 384]`."""
+        pool = self._store.passages(scope.collection, scope.document)
+        return list(pool.values()), self._store.vectors_of(scope.collection, list(pool))
+
+    def _known(self, query: str, scope: Scope) -> list[int]:
+        """Keys of the passages that most resemble what experts quoted to the same question, best first."""
+        head = self._heads.of(query, scope.document) if self._heads and scope.document else None
+        if head is None or not head.quoted:
+            return []
+        keys = list(self._store.passages(scope.collection, scope.document))
+        return [keys[n] for n in np.argsort(-head.logits(self._store.vectors_of(scope.collection, keys)))]
 
     def check(self, scope: Scope) -> None:
         """Raise unless the scope holds documents."""

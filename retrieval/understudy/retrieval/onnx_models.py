@@ -71,7 +71,7 @@ def session(path: Path, threads: int | None) -> Any:
     """A quiet CPU session."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

@@ -79,7 +79,7 @@ class SpanReader:
         self._stop = stop_ids(self._questions)
         self._spans = spans
 
-    def read(self, question: str, passages: Sequence[Passage]) -> Observation:
+    def read(self, question: str, passages: Sequence[Passage], expected: float | None = None) -> Observation:
         """Findings, best first, and the probability that these passages answer the question.
 
         A finding's score is the probability that it is the right answer. With a verdict, a question for yes or no
@@ -87,7 +87,7 @@ class SpanReader:
         """
         candidates = self.candidates(question, passages)
         if self._verdict is not None and candidates and polar(question):
-            said = verdict_finding(self._verdict, candidates, passages)
+            said = verdict_finding(self._verdict, candidates, passages, expected)
             return Observation(findings=(said,), answerable=said.score)
         rated = [(*self._confidence.of(span.signals), span) for span in candidates]
         ranked = sorted(rated, key=lambda r: -r[0])
@@ -203,10 +203,12 @@ def likeliest(candidates: Sequence[Span]) -> dict[int, Span]:
     return best
 
 
-def verdict_finding(verdict: Verdict, candidates: Sequence[Span], passages: Sequence[Passage]) -> Finding:
+def verdict_finding(
+    verdict: Verdict, candidates: Sequence[Span], passages: Sequence[Passage], expected: float | None
+) -> Finding:
     """Yes, with the sentence around the likeliest span of the likeliest passage; or no, with none."""
     best = likeliest(candidates)
-    yes = verdict.of([span.signals[ANSWERABLE] for span in best.values()])
+    yes = verdict.of([span.signals[ANSWERABLE] for span in best.values()], expected)
     if yes < 0.5:
         return Finding(text=NO, score=1 - yes, origin="reader")
     span = max(best.values(), key=lambda s: s.signals[ANSWERABLE])

@@ -78,10 +78,10 @@ class LocalToolBox:
             *extra,
         )
 
-    def reading_with(self, reader: Reader) -> LocalToolBox:
-        """The same tools with another reader."""
+    def used_by(self, reader: Reader, retriever: Retriever) -> LocalToolBox:
+        """The same tools with another reader and another retriever."""
         other = copy.copy(self)
-        other._reader = reader
+        other._reader, other._retriever = reader, retriever
         return other
 
     def run(
@@ -120,7 +120,9 @@ class LocalToolBox:
             return Observation(passages=tuple(self._retriever.search(query, scope, limit=self._limit)))
         passages = self._retriever.search(query, scope, limit=max(self._limit, self._reader.breadth))
         asked = query if len(query) > len(question) else question
-        return narrowed(self._reader.read(asked, passages), passages, self._limit)
+        expected = self._retriever.expect(asked, scope)
+        read = self._reader.read(asked, passages, expected)
+        return narrowed(read, passages, self._limit).model_copy(update={"expected": expected})
 
     def _lookup(self, asked: LookupArguments, question: str, scope: Scope, evidence: Evidence) -> Observation:
         """Tables that were found first, then all tables of the documents they are in."""

@@ -67,7 +67,8 @@ def ranking(draft: Draft, evidence: Evidence) -> dict[str, float]:
 
 def reading(draft: Draft, evidence: Evidence) -> dict[str, float]:
     """What the reader says: the best span, its lead over the next other one, and whether the draft is that span."""
-    found = {} if evidence.answerable is None else {"answerable": logit(evidence.answerable)}
+    judged = {"answerable": evidence.answerable, "expected": evidence.expected}
+    found = {name: logit(p) for name, p in judged.items() if p is not None}
     spans = sorted((f for f in evidence.findings if f.origin == "reader"), key=lambda f: -f.score)
     said = normalised(draft.text)
     if spans:

@@ -22,7 +22,7 @@ from understudy.apps.bench.streams import (
 )
 from understudy.apps.bench.workspaces import bar, folder, retrieval_digest
 from understudy.apps.picture import draw_learning, require_matplotlib
-from understudy.core.settings import ExpertSettings, Settings
+from understudy.core.settings import BriefingSettings, ExpertSettings, Settings
 from understudy.distillation.gate import balanced
 
 __all__ = ["measure_learning"]
@@ -31,6 +31,8 @@ WINDOW = 300
 """Questions at the beginning and at the end of the stream that are compared."""
 REFINED_AFTER = (0.4, 0.8)
 """Shares of the stream."""
+SHOWN = {"cuad": 20, "tatqa": 5}
+"""Passages that the oracle is shown: a contract has a hundred, and of what isn't shown nothing is learned."""
 COMMONEST = {"cuad": "No", "tatqa": ""}
 """What a rule that doesn't read would always answer."""
 
@@ -58,7 +60,8 @@ def measure_learning(name: str, data: Path, out: Path, limit: int | None, seed: 
     expert = ExpertSettings(
         name="oracle", model=f"recorded:{oracle.absolute()}", input_usd_per_mtok=1.25, output_usd_per_mtok=10.0
     )
-    with Agent.open(place, settings=Settings(experts=(expert,))) as agent:
+    settings = Settings(experts=(expert,), briefing=BriefingSettings(passages=SHOWN[name]))
+    with Agent.open(place, settings=settings) as agent:
         with bar(f"reading {name}", None) as advance:
             agent.ingest([documents_of(stream, data, room)], on_progress=lambda d, t, _p: advance(d, t))
         before = alone(agent, held_out, "before")

@@ -36,11 +36,8 @@ class Asked:
     answers: tuple[str, ...]
     evidence: tuple[str, ...]
     """Words of the document that the answer rests on."""
-
-    @property
-    def kind(self) -> str:
-        """Of the gold answer: every kind counts the same where classes are balanced."""
-        return kind_of(self.answers)
+    kind: str
+    """Of the gold answer: every kind counts the same where classes are balanced."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +54,21 @@ class Stream:
         return frozenset(q.document for q in (*self.questions, *self.held_out))
 
 
-def kind_of(answers: Sequence[str]) -> str:
-    """What sort of answer gold is."""
+def kind_of(answers: Sequence[str], *, numbers: bool) -> str:
+    """What sort of answer gold is; numbers are one where the documents are full of them."""
     said = polarity(answers[0]) if answers else None
     if said is not None and len(answers[0].strip(" .")) <= len("yes"):
         return "yes" if said else "no"
     if not answers:
         return "not there"
-    return "number" if pure_number(answers[0]) else "words"
+    return "number" if numbers and pure_number(answers[0]) else "words"
 
 
 def cuad_stream(data: Path, seed: int) -> Stream:
     """Contracts one after another, each with ten of the 41 questions that recur; other contracts are held out."""
     by_contract: dict[str, list[Asked]] = {}
     for record in read_lines(data / "cuad" / "questions.all.jsonl.gz"):
-        by_contract.setdefault(str(record["doc_ids"][0]), []).append(asked(record))
+        by_contract.setdefault(str(record["doc_ids"][0]), []).append(asked(record, numbers=False))
     contracts = sorted(by_contract)
     random.Random(7).shuffle(contracts)
     order = contracts[DEVELOPED_ON:]
@@ -90,7 +87,7 @@ def tatqa_stream(data: Path, seed: int) -> Stream:
     """Reports one after another with their questions; the last sixth of them is held out."""
     by_report: dict[str, list[Asked]] = {}
     for record in read_lines(data / "tatqa" / "questions.test.jsonl.gz"):
-        by_report.setdefault(str(record["doc_ids"][0]), []).append(asked(record))
+        by_report.setdefault(str(record["doc_ids"][0]), []).append(asked(record, numbers=True))
     order = sorted(by_report)
     random.Random(seed).shuffle(order)
     cut = len(order) * 5 // 6
@@ -98,14 +95,16 @@ def tatqa_stream(data: Path, seed: int) -> Stream:
     return Stream("tatqa", streamed, held)
 
 
-def asked(record: Mapping[str, Any]) -> Asked:
+def asked(record: Mapping[str, Any], *, numbers: bool) -> Asked:
     """A record as a question."""
     evidence = record["meta"].get("evidence") or []
+    answers = tuple(record["answers"]) if record["answerable"] else ()
     return Asked(
         text=str(record["question"]),
         document=str(record["doc_ids"][0]),
-        answers=tuple(record["answers"]) if record["answerable"] else (),
+        answers=answers,
         evidence=tuple(str(e["text"]) for e in evidence if e.get("text")),
+        kind=kind_of(answers, numbers=numbers),
     )
 
 
