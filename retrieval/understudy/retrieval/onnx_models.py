@@ -67,11 +67,16 @@ def reader_session(threads: int | None = None, weights: Path = READER_WEIGHTS) -
     return session(exported("reader", (weights,), lambda target: export_reader(target, weights)), threads)
 
 
+def cores() -> int:
+    """That this process may use: a container has fewer than its machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def session(path: Path, threads: int | None) -> Any:
     """A quiet CPU session."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = threads or cores()
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

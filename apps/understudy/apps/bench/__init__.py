@@ -54,6 +54,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "deferral": suite("deferral.deferral", "data", "out", "limit", "seed"),
     "learn-cuad": suite("learning.learning", "data", "out", "limit", "seed", name="cuad"),
     "learn-tatqa": suite("learning.learning", "data", "out", "limit", "seed", name="tatqa"),
+    "shuffled": suite("shuffled.shuffled", "data", "out", "limit", "seed"),
     "cache": suite("cache.cache", "data", "limit", "seed"),
     "ingest": suite("process.ingest", "data", "limit"),
     "startup": suite("process.startup", "limit"),
@@ -70,7 +71,8 @@ def run(name: str, data: Path, out: Path, limit: int | None, seed: int, compare:
         name: one of `SUITES`.
         data: the folder of data sets; `startup`, `memory`, `swap` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
-        limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory`).
+        limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory`,
+            candidates of `shuffled`).
         seed: of samples, bootstrap and random weights.
         compare: other small models that suite `starter` measures too, each as NAME=PATH.
 

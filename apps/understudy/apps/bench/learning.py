@@ -25,7 +25,7 @@ from understudy.apps.picture import draw_learning, require_matplotlib
 from understudy.core.settings import BriefingSettings, ExpertSettings, Settings
 from understudy.distillation.gate import balanced
 
-__all__ = ["measure_learning"]
+__all__ = ["SHOWN", "measure_learning", "oracle_of"]
 
 WINDOW = 300
 """Questions at the beginning and at the end of the stream that are compared."""
@@ -55,15 +55,12 @@ def measure_learning(name: str, data: Path, out: Path, limit: int | None, seed: 
     questions, held_out = stream.questions[:limit], stream.held_out[:limit]
     room = folder(out)
     place = room / f"learn-{name}-{seed}-{len(questions)}-{retrieval_digest()}"
-    oracle = room / f"{name}-oracle.jsonl"
-    write_oracle(stream, oracle)
-    expert = ExpertSettings(
-        name="oracle", model=f"recorded:{oracle.absolute()}", input_usd_per_mtok=1.25, output_usd_per_mtok=10.0
-    )
-    settings = Settings(experts=(expert,), briefing=BriefingSettings(passages=SHOWN[name]))
+    settings = Settings(experts=(oracle_of(stream, room),), briefing=BriefingSettings(passages=SHOWN[name]))
     with Agent.open(place, settings=settings) as agent:
         with bar(f"reading {name}", None) as advance:
-            agent.ingest([documents_of(stream, data, room)], on_progress=lambda d, t, _p: advance(d, t))
+            agent.ingest(
+                [documents_of([*questions, *held_out], name, data, room)], on_progress=lambda d, t, _p: advance(d, t)
+            )
         before = alone(agent, held_out, "before")
         turned, refinements = ask_stream(agent, questions, name)
         after = alone(agent, held_out, "after")
@@ -80,6 +77,15 @@ def measure_learning(name: str, data: Path, out: Path, limit: int | None, seed: 
         "cost": cost(turned, refinements),
         "curve": curve(turned),
     }
+
+
+def oracle_of(stream: Stream, room: Path) -> ExpertSettings:
+    """An expert that knows the right answers, at a large model's price."""
+    path = room / f"{stream.name}-oracle.jsonl"
+    write_oracle(stream, path)
+    return ExpertSettings(
+        name="oracle", model=f"recorded:{path.absolute()}", input_usd_per_mtok=1.25, output_usd_per_mtok=10.0
+    )
 
 
 def ask_stream(agent: Agent, questions: Sequence[Asked], name: str) -> tuple[list[Turned], list[dict[str, Any]]]:

@@ -48,11 +48,6 @@ class Stream:
     questions: tuple[Asked, ...]
     held_out: tuple[Asked, ...]
 
-    @property
-    def documents(self) -> frozenset[str]:
-        """All that are asked about."""
-        return frozenset(q.document for q in (*self.questions, *self.held_out))
-
 
 def kind_of(answers: Sequence[str], *, numbers: bool) -> str:
     """What sort of answer gold is; numbers are one where the documents are full of them."""
@@ -108,14 +103,14 @@ def asked(record: Mapping[str, Any], *, numbers: bool) -> Asked:
     )
 
 
-def documents_of(stream: Stream, data: Path, out: Path) -> Path:
-    """A file of the stream's documents alone."""
+def documents_of(questions: Sequence[Asked], name: str, data: Path, out: Path) -> Path:
+    """A file of the documents alone that are asked about, of the set `name`."""
     import gzip
 
-    path = out / f"{stream.name}-stream.jsonl.gz"
-    wanted = stream.documents
+    path = out / f"{name}-stream.jsonl.gz"
+    wanted = {q.document for q in questions}
     with gzip.open(path, "wt", encoding="utf-8") as file:
-        for document in read_lines(data / stream.name / "documents.jsonl.gz"):
+        for document in read_lines(data / name / "documents.jsonl.gz"):
             if document["id"] in wanted:
                 file.write(json.dumps(document) + "\n")
     return path
