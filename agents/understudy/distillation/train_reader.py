@@ -1,4 +1,4 @@
-"""The reader's adapter: LoRA from experts' quotes, with what its scores mean fitted on examples kept apart."""
+"""The reader's adapter: LoRA from experts' quotes, with a verdict fitted on examples kept apart."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.matching import token_f1
 from understudy.core.types import Example, Passage
 from understudy.core.workspace import write_atomically
 from understudy.distillation.batching import batches_of_like_length
 from understudy.distillation.cloze import Reading, cloze_readings
-from understudy.distillation.lessons import Lesson, encoded, encoder, lessons_of, quote_in, says, widened
+from understudy.distillation.lessons import Lesson, encoded, encoder, lessons_of, says, widened
 from understudy.distillation.train_heads import train_heads
-from understudy.retrieval.confidence import CALIBRATION, SIGNALS, Confidence
+from understudy.retrieval.confidence import CALIBRATION, Confidence
 from understudy.retrieval.heads import Heads
 from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.onnx_models import READER_WEIGHTS
@@ -35,8 +34,8 @@ __all__ = ["ADAPTER", "HEADS", "ReaderRecipe", "ReaderTrainer"]
 ADAPTER = "reader.safetensors"
 HEADS = "heads.safetensors"
 TRAINED, FIGURES = "reader.trained.safetensors", "reader.json"
-RIGHT = 0.6
-"""Token F1 with the expert's answer from which a span counts as right."""
+EXPECTED = [0.0, 0.0, 1.0, 0.0]
+"""The verdict that says what is expected."""
 LEAST_OF_A_CLASS = 8
 """Held-out cases of either kind below which nothing is fitted."""
 
@@ -130,7 +129,11 @@ class ReaderTrainer:
         return figures
 
     def export(self, folder: Path, held_out: Sequence[Example]) -> dict[str, Path]:
-        """The adapter's file, its probabilities fitted on examples that it was not trained on."""
+        """The adapter's files, its verdict fitted on examples that it was not trained on.
+
+        What its scores mean is left as it was: some dozen examples of one domain would turn the order of spans round
+        elsewhere, and how far they can be trusted here is the deferral's to learn.
+        """
         from safetensors import safe_open
         from safetensors.numpy import load_file, save_file
 
@@ -138,10 +141,11 @@ class ReaderTrainer:
         files = {ADAPTER: target} | ({HEADS: folder / HEADS} if (folder / HEADS).exists() else {})
         if target.exists():
             return files
-        reader = SpanReader(weights=trained, confidence=Confidence(np.zeros((2, len(SIGNALS) + 1), dtype=np.float32)))
+        confidence = Confidence.load(self._base)
+        reader = SpanReader(weights=trained, confidence=confidence)
         retriever = self._retriever.taught(Heads.load(files[HEADS]) if HEADS in files else None)
         seen = [self._seen(reader, retriever, example) for example in held_out]
-        tensors = load_file(trained) | {CALIBRATION: confidence_of(seen, Confidence.load(self._base).weights)}
+        tensors = load_file(trained) | {CALIBRATION: confidence.weights}
         verdict = verdict_of(seen)
         if verdict is not None:
             tensors[VERDICT] = verdict
@@ -159,11 +163,11 @@ class ReaderTrainer:
             heads.save(folder / HEADS)
         return heads
 
-    def _wide(self, retriever: HybridRetriever, example: Example) -> list[Passage]:
-        return widened(example, retriever.search(example.question, example.scope, limit=self.recipe.breadth))
+    def _wide(self, example: Example) -> list[Passage]:
+        return widened(example, self._retriever.search(example.question, example.scope, limit=self.recipe.breadth))
 
     def _lessons(self, examples: Sequence[Example], rng: random.Random) -> list[Lesson]:
-        wide = ((e, self._wide(self._retriever, e)) for e in examples)
+        wide = ((e, self._wide(e)) for e in examples)
         return [lesson for e, passages in wide for lesson in lessons_of(e, passages, self.recipe.others, rng)]
 
     def _replayed(self, lessons: Sequence[Lesson], rng: random.Random) -> list[Lesson]:
@@ -176,37 +180,22 @@ class ReaderTrainer:
         return [as_lesson(reading, by_text[reading.passage]) for reading in made]
 
     def _seen(self, reader: SpanReader, retriever: HybridRetriever, example: Example) -> Seen:
-        passages = self._wide(retriever, example)
+        # As it will be in use: what the expert quoted is not added here.
+        passages = retriever.search(example.question, example.scope, limit=self.recipe.breadth)
         candidates = reader.candidates(example.question, passages)
-        spans: dict[int, Any] = {}
-        for span in candidates:
-            if span.passage not in spans or span.signals[0] > spans[span.passage].signals[0]:
-                spans[span.passage] = span
-        said = says(example)
         return Seen(
-            signals=[s.signals for s in spans.values()],
-            right=[
-                None
-                if said is not None
-                else token_f1(passages[s.passage].text[s.start : s.end], [example.expert.text]) >= RIGHT
-                for s in spans.values()
-            ],
-            answers=[said is not False and quote_in(example.expert, passages[n]) is not None for n in spans],
             logits=[s.signals[ANSWERABLE] for s in likeliest(candidates).values()],
             expected=retriever.expect(example.question, example.scope),
-            said=said,
+            said=says(example),
         )
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What the trained reader makes of a held-out example: a row a passage."""
+    """What the trained reader makes of a held-out example."""
 
-    signals: list[tuple[float, ...]]
-    right: list[bool | None]
-    """Whether the likeliest span is what the expert said; `None` where that is yes or no."""
-    answers: list[bool]
     logits: list[float]
+    """Of its passages, that they answer."""
     expected: float | None
     said: bool | None
 
@@ -216,19 +205,11 @@ def as_lesson(reading: Reading, passage: Passage) -> Lesson:
     return Lesson(reading.question, passage, True, reading.start, reading.end)
 
 
-def confidence_of(seen: Sequence[Seen], base: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`[2, signals + 1]`: as fitted, or the base's where there is too little to fit."""
-    spans = [
-        (signals, right) for s in seen for signals, right in zip(s.signals, s.right, strict=True) if right is not None
-    ]
-    passages = [(signals, answers) for s in seen for signals, answers in zip(s.signals, s.answers, strict=True)]
-    rows = [logistic(spans), logistic(passages)]
-    return np.array([row or kept.tolist() for row, kept in zip(rows, base, strict=True)], dtype=np.float32)
-
-
 def verdict_of(seen: Sequence[Seen]) -> NDArray[np.float32] | None:
-    """`[4]`, where enough of the examples say yes and no."""
+    """`[4]`: as fitted; what is expected, where too few examples say yes or no; `None` where nothing is."""
     row = logistic([(evidence_of(s.logits, s.expected), s.said) for s in seen if s.said is not None and s.logits])
+    if row is None and any(s.expected is not None for s in seen if s.said is not None):
+        row = EXPECTED
     return None if row is None else np.array(row, dtype=np.float32)
 
 
