@@ -158,6 +158,24 @@ async def test_an_expert_gets_evidence_even_if_the_model_never_searched() -> Non
     assert expert.asked[0].passages == (PASSAGE,)
 
 
+async def test_an_expert_is_shown_as_much_of_a_document_as_is_wished() -> None:
+    more = [PASSAGE.model_copy(update={"start": 50 + 100 * n, "end": 50 + 100 * n + len(TEXT)}) for n in range(30)]
+    for wished, shown in ((1, more[:1]), (5, more[:5]), (20, more[:20])):
+        expert = FakeExpert()
+        examples = FakeExamples()
+        given = deps(
+            SEARCH,
+            Consult(reason="unsure"),
+            experts=[expert],
+            retriever=FakeRetriever(more),
+            examples=examples,
+            shown=wished,
+        )
+        assert (await run(given)).route == "expert"
+        assert list(expert.asked[0].passages) == shown, "what the small model saw comes first, and comes once"
+        assert examples.held[0].evidence.passages == expert.asked[0].passages, "of what was shown may be learned"
+
+
 async def test_the_next_expert_is_asked_when_one_fails() -> None:
     broken, sound = FakeExpert(ExpertUnavailableError("down")), FakeExpert(name="second")
     answer = await run(deps(SEARCH, Consult(reason="unsure"), experts=[broken, sound]))

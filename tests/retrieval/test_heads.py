@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from understudy.core.errors import ModelFileError
+from understudy.core.types import Scope
+from understudy.core.workspace import Workspace
+from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.heads import FOLDS, UNKNOWN, Head, Heads, fold_of, key_of
+from understudy.retrieval.hybrid import HybridRetriever
+from understudy.retrieval.ingest import ingest
+from understudy.retrieval.store import DocumentStore
 
 QUESTION = "Is there a cap on liability?"
 
@@ -74,3 +80,47 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="holds no heads"):
         Heads.load(tmp_path / "none.safetensors")
+
+
+PARTS = [
+    f"## Section {n}\n\nThe supplier delivers goods of kind {n} to warehouse {n} and is liable for delays, says section {n}. "
+    + "Deliveries are confirmed in writing, and every warehouse keeps a list of what came and when it came. " * 9
+    for n in range(12)
+]
+
+
+def test_what_resembles_quotes_leads_the_search_of_a_document_and_of_nothing_else(tmp_path: Path) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "supply.md").write_text("# Supply\n\n" + "\n\n".join(PARTS))
+    workspace = Workspace.open(tmp_path / "workspace")
+    store, encoder = DocumentStore(workspace), MiniLM(threads=1)
+    try:
+        ingest(store, encoder, [files])
+        bare, one = HybridRetriever(workspace, store, encoder), Scope(document="supply.md")
+        passages, vectors = bare.document(one)
+        assert len(passages) == len(vectors) > 10
+        asked = "Is there a cap on liability?"
+        found = bare.search(asked, one, limit=8)
+        clause = next(n for n, p in enumerate(passages) if p.start == found[-1].start)
+        quoted = Head(np.array([*vectors[clause] * 20, -15.0], dtype=np.float32), quoted=4, found=4, asked=8)
+        taught = bare.taught(heads(quoted))
+
+        led = taught.search(asked, one, limit=8)
+        assert led[0] == found[-1], "scores and ranks are those of the search"
+        assert [p for p in led[4:] if p in found] == led[4:], "half of the places are the search's own"
+        assert len({(p.start, p.end) for p in taught.search(asked, one, limit=8)}) == 8
+        assert taught.search("What are delays?", one) == bare.search("What are delays?", one)
+        assert taught.search(asked, Scope()) == bare.search(asked, Scope())
+        assert bare.expect(asked, one) is None
+        assert taught.expect(asked, Scope()) is None
+        assert taught.expect("What are delays?", one) is None
+        expected = taught.expect(asked, one)
+        assert expected is not None
+        assert expected > 0.5
+        rare = Head(np.array([*-vectors[clause] * 20, -15.0], dtype=np.float32), quoted=4, found=0, asked=8)
+        unlikely = bare.taught(heads(rare)).expect(asked, one)
+        assert unlikely is not None
+        assert unlikely < 0.1
+    finally:
+        store.close()

@@ -446,6 +446,19 @@ def test_passages_of_findings_are_kept_beyond_the_best(
         assert finding.passage is None or found.passages[finding.passage] == ROWS[place or 0]
 
 
+def test_what_was_expected_is_told_to_the_reader_and_kept() -> None:
+    class Taught(FakeRetriever):
+        def expect(self, question: str, scope: Scope) -> float | None:
+            return 0.25 if scope.document == "d" else None
+
+    reader = WideReader()
+    tools = LocalToolBox(FakeRetriever(ROWS), None, lambda _c, _d: []).used_by(reader, Taught(ROWS))
+    for document, expected in (("d", 0.25), (None, None)):
+        found = tools.run("search", {"query": "rows"}, "q", Scope(document=document), Evidence(expected=0.5))
+        assert reader.expected == found.expected == expected
+        assert Evidence(expected=0.5).extended(found).expected == (expected or 0.5)
+
+
 def test_fewer_passages_than_the_limit_are_all_kept() -> None:
     assert narrowed(Observation(findings=(from_passage(1),)), ROWS[:2], 5).passages == tuple(ROWS[:2])
 
@@ -456,7 +469,7 @@ class WideReader:
     breadth = 7
 
     def read(self, question: str, passages: Sequence[Passage], expected: float | None = None) -> Observation:
-        self.read_passages = list(passages)
+        self.read_passages, self.expected = list(passages), expected
         return Observation(findings=(from_passage(len(passages) - 1),), answerable=0.7)
 
 

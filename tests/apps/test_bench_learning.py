@@ -1,0 +1,65 @@
+"""Streams and shuffled answers: what they are made of."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from example_parts import example
+
+from understudy.apps.bench.shuffled import shuffled
+from understudy.apps.bench.streams import kind_of
+from understudy.core.types import Example, Passage, Scope
+
+BODY = "Pets are allowed. The rent is 700 euros."
+OTHERS = [
+    Passage(
+        document="", title="", version="v", location="", start=100 * n, end=100 * n + 40, text=f"part {n} " + "x" * 33
+    )
+    for n in range(5)
+]
+
+
+@pytest.mark.parametrize(
+    ("answers", "numbers", "kind"),
+    [
+        (("Yes",), False, "yes"),
+        (("No.",), True, "no"),
+        ((), False, "not there"),
+        (("12",), True, "number"),
+        (("12",), False, "words"),
+        (("Norway",), True, "words"),
+        (("Yes Bank Ltd",), True, "words"),
+    ],
+)
+def test_every_answer_is_of_one_kind(answers: tuple[str, ...], numbers: bool, kind: str) -> None:
+    assert kind_of(answers, numbers=numbers) == kind
+
+
+def asked(number: int) -> Example:
+    polar = number % 2 == 0
+    said = ("Yes" if number % 4 == 0 else "No") if polar else f"{number} euros"
+    quote = "" if said == "No" else "Pets are allowed."
+    question = "Are pets allowed?" if polar else "What is the rent?"
+    made = example(said, quote, BODY, question, not_in_documents=said == "No")
+    return made.model_copy(update={"scope": Scope(document=f"lease-{number}.md")})
+
+
+def library(scope: Scope) -> tuple[Sequence[Passage], None]:
+    return [p.model_copy(update={"document": scope.document}) for p in OTHERS], None
+
+
+def test_shuffled_answers_are_the_same_ones_elsewhere() -> None:
+    right = [asked(n) for n in range(40)]
+    wrong = shuffled(right, library, random.Random(3))
+    assert [(e.question, e.scope) for e in wrong] == [(e.question, e.scope) for e in right]
+    assert sorted(e.expert.text for e in wrong) == sorted(e.expert.text for e in right)
+    assert sum(a.expert.text != b.expert.text for a, b in zip(right, wrong, strict=True)) > 20
+    for made in wrong:
+        assert (made.expert.text in ("Yes", "No")) is (made.question == "Are pets allowed?")
+        assert bool(made.expert.citations) is (made.expert.text != "No")
+        for cited in made.expert.citations:
+            assert cited.document == made.scope.document
+            assert cited.quote in [p.text for p in OTHERS]
+    assert shuffled(right, library, random.Random(3)) == wrong
