@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 from example_parts import example
 
+from understudy.apps.bench.learning import CPU_SECOND_USD, Turned, paid_back
 from understudy.apps.bench.shuffled import shuffled
 from understudy.apps.bench.streams import kind_of
 from understudy.core.types import Example, Passage, Scope
@@ -63,3 +64,14 @@ def test_shuffled_answers_are_the_same_ones_elsewhere() -> None:
             assert cited.document == made.scope.document
             assert cited.quote in [p.text for p in OTHERS]
     assert shuffled(right, library, random.Random(3)) == wrong
+
+
+def test_refining_has_paid_for_itself_once_more_was_saved_than_it_cost() -> None:
+    turned = [
+        Turned("words", consulted=n not in (2, 5, 6, 7, 8), quality=1.0, usd=0.01, seconds=1.0) for n in range(1, 11)
+    ]
+    free = paid_back(turned, [], 0.01)
+    assert free == 2
+    costly = [{"after": 4, "cpu_seconds": 0.025 / CPU_SECOND_USD}]
+    assert paid_back(turned, costly, 0.01) == 6, "0.01 was saved before, and 0.025 spent after the fourth"
+    assert paid_back(turned, [{"after": 4, "cpu_seconds": 1 / CPU_SECOND_USD}], 0.01) is None

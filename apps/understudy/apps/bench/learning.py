@@ -31,6 +31,8 @@ WINDOW = 300
 """Questions at the beginning and at the end of the stream that are compared."""
 REFINED_AFTER = (0.4, 0.8)
 """Shares of the stream."""
+CPU_SECOND_USD = 0.05 / 3600
+"""What a processor core costs, rented by the hour."""
 SHOWN = {"cuad": 20, "tatqa": 5}
 """Passages that the oracle is shown: a contract has a hundred, and of what isn't shown nothing is learned."""
 COMMONEST = {"cuad": "No", "tatqa": ""}
@@ -197,10 +199,10 @@ def summary_of(refinement: dict[str, Any]) -> dict[str, Any]:
 
 
 def cost(turned: Sequence[Turned], refinements: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Dollars of the expert, CPU-seconds of the loop, and after how many questions it has paid for itself in time.
+    """Dollars of the expert, CPU-seconds of the loop, and after how many questions it has paid for itself.
 
-    A question saved is one that needn't wait for the expert; what it saves is its price. The loop itself costs no
-    dollars, but CPU time, which is given for a question saved.
+    What a question that is answered here saves is the mean price of a consultation; what a refinement costs is its CPU
+    time at the price of a rented core.
     """
     consulted = [t.usd for t in turned if t.consulted]
     price = sum(consulted) / len(consulted) if consulted else 0.0
@@ -214,8 +216,23 @@ def cost(turned: Sequence[Turned], refinements: Sequence[dict[str, Any]]) -> dic
         "refining_cpu_seconds": round(cpu, 1),
         "refining_seconds": round(sum(r["seconds"] for r in refinements), 1),
         "refining_cpu_seconds_per_saved_question": round(cpu / saved, 1) if saved else None,
+        "refining_usd": round(cpu * CPU_SECOND_USD, 4),
+        "paid_back_after": paid_back(turned, refinements, price),
         "first_saved_question": next((n for n, t in enumerate(turned, 1) if not t.consulted), None),
     }
+
+
+def paid_back(turned: Sequence[Turned], refinements: Sequence[dict[str, Any]], price: float) -> int | None:
+    """The question from whose answer on more has been saved than refining had cost until then, for good."""
+    found, balance = None, 0.0
+    for number, question in enumerate(turned, 1):
+        balance += 0.0 if question.consulted else price
+        if balance <= 0:
+            found = None
+        elif found is None:
+            found = number
+        balance -= sum(r["cpu_seconds"] for r in refinements if r["after"] == number) * CPU_SECOND_USD
+    return found
 
 
 def curve(turned: Sequence[Turned], size: int = 100) -> list[dict[str, Any]]:
