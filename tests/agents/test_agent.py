@@ -94,11 +94,11 @@ def test_an_expert_is_asked_cached_and_kept_as_an_example(ready: Path) -> None:
     with serving("ok") as server:
         gpt = ExpertSettings(name="gpt", model="openai:fake", base_url=server.url, output_usd_per_mtok=10)
         with Agent.open(ready, settings=Settings(deferral=ALWAYS_DEFER, experts=(gpt,)), principal="ann") as agent:
-            before = agent.records.counts()["examples"]
+            before = agent.example_store.count()
             first = agent.ask("How much revenue did the company make?")
             again = agent.ask("how much  REVENUE did the company make?")
             other = agent.ask("How much revenue did the company make?", document="annual-report-2024.pdf")
-            assert agent.records.counts()["examples"] == before + 2
+            assert agent.example_store.count() == before + 2
     assert (first.route, again.route, other.route) == ("expert", "cache", "expert")
     assert first.text == again.text == "EUR 412.6 million"
     assert first.cost_usd > 0

@@ -1,4 +1,4 @@
-"""The answer cache recalls exactly what it should, and examples are kept."""
+"""The answer cache recalls exactly what it should."""
 
 from __future__ import annotations
 
@@ -14,18 +14,11 @@ from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.records import Records
 from understudy.core.errors import WorkspaceError
 from understudy.core.protocols import Basis, Cached, CacheKey
-from understudy.core.types import Answer, Evidence, Example, ExpertAnswer, Scope
+from understudy.core.types import Answer, Scope
 
 KEY = CacheKey("What was revenue?", Scope(), "owner", ("Who are you?",))
 ANSWER = Answer(question=KEY.question, text="412.6", route="expert", reason="asked", confidence=0.5, thread="t")
 CACHED = Cached(ANSWER, Basis({"report.md": "v1"}, "all"))
-
-
-def example(question: str = "Q", document: str | None = None) -> Example:
-    return Example(
-        question=question, scope=Scope(document=document), transcript=(), evidence=Evidence(), draft=None,
-        expert=ExpertAnswer(text="A", expert="gpt"), small_model="starter:1", principal="owner", signals={"min": -0.5},
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -75,16 +68,9 @@ def test_a_newer_answer_replaces_and_survives_a_restart(tmp_path: Path) -> None:
     found = second.recall(KEY)
     assert found is not None
     assert found.answer.text == "newer"
-    assert second.counts() == {"cached_answers": 1, "examples": 0}
+    assert second.count() == 1
     second.close()
     assert path.exists()
-
-
-def test_examples_are_kept_in_order(records: Records) -> None:
-    ids = [records.add(example(q)) for q in ("first", "second")]
-    assert len(set(ids)) == 2
-    assert [e.question for e in records.examples().values()] == ["first", "second"]
-    assert next(iter(records.examples().values())) == example("first")
 
 
 def test_answers_of_before_they_said_what_they_rest_on_are_not_kept(tmp_path: Path) -> None:

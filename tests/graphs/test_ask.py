@@ -146,9 +146,28 @@ async def test_an_answer_that_was_paid_for_is_given_even_where_it_cant_be_kept()
         def add(self, example: Example) -> str:
             raise WorkspaceError("the disk is full")
 
-    answer = await run(deps(SEARCH, Consult(reason="unsure"), experts=[FakeExpert()], examples=Full()))
+    shared: dict[str, Any] = {"experts": [FakeExpert()], "cache": FakeCache(), "examples": Full()}
+    answer = await run(deps(SEARCH, Consult(reason="unsure"), **shared))
     assert (answer.route, answer.text) == ("expert", "expert says")
-    assert "could not be kept: the disk is full" in answer.reason
+    assert "could not be kept as an example: the disk is full" in answer.reason
+    again = await run(deps(**shared), thread="u")
+    assert again.route == "cache", "it lies in another database"
+
+
+async def test_nobody_is_asked_while_what_an_expert_would_be_shown_cannot_be_read() -> None:
+    def down(*_: object) -> Payload:
+        raise WorkspaceError("the database is down")
+
+    expert = FakeExpert()
+    answer = await run(deps(SEARCH, POINT, experts=[expert], judge=FakeJudge(accept=False), brief=down))
+    assert (answer.route, expert.asked) == ("local", [])
+    assert "the database is down" in answer.reason
+
+
+async def test_an_example_keeps_the_access_label_that_its_collection_had() -> None:
+    kept = FakeExamples()
+    await run(deps(SEARCH, Consult(reason="unsure"), experts=[FakeExpert()], examples=kept, label="legal-team"))
+    assert [e.label for e in kept.held] == ["legal-team"]
 
 
 async def test_an_expert_gets_evidence_even_if_the_model_never_searched() -> None:

@@ -26,6 +26,7 @@ from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
+from understudy.agents.examples import open_examples
 from understudy.agents.experts import build_experts
 from understudy.agents.general import general_answers
 from understudy.agents.guard import EgressGuard
@@ -78,6 +79,7 @@ class Agent:
         self.retriever = HybridRetriever(workspace, self.store, self.encoder)
         self.reader = SpanReader(threads=settings.small_model.threads)
         self.records = Records(workspace.records)
+        self.example_store = open_examples(settings.examples, workspace)
         self.cache = SemanticCache(self.records, self.encoder.embed_query, settings, self.labelled)
         self.ledger = Ledger(workspace.ledger, settings.budget)
         self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
@@ -85,10 +87,10 @@ class Agent:
             model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
         )
         self.demonstrations = Demonstrations(
-            self.encoder.embed_documents, self.records.later, settings.briefing.demonstrations
+            self.encoder.embed_documents, self.example_store.later, settings.briefing.demonstrations
         )
         self.guard = EgressGuard(settings, self.sensitivity)
-        nearest = Nearest(self.encoder.embed_documents, self.records.questions)
+        nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
         self.cast = Cast(
             self.registry, self.model, self.model.name, self.reader, self.retriever, settings.small_model.threads
@@ -137,6 +139,7 @@ class Agent:
         Raises:
             WorkspaceError: it is corrupt, newer than this program, or in use (`WorkspaceBusyError`).
             SettingsError: `understudy.toml` is wrong.
+            MissingExtraError: the settings want what isn't installed.
             ModelFileError: the small model can't be loaded.
         """
         opened = Workspace.open(workspace)
@@ -152,6 +155,7 @@ class Agent:
         self._loop.close()
         self.model.close()
         self.records.close()
+        self.example_store.close()
         self.ledger.close()
         self.deferral.close()
         self.store.close()
@@ -262,7 +266,7 @@ class Agent:
     def _refinery(self) -> Refinery:
         trainer = ReaderTrainer(self.retriever, ReaderRecipe(seed=self.settings.refine.seed))
         breadth = trainer.recipe.breadth
-        examples = DomainExamples(self.records.examples, self.place)
+        examples = DomainExamples(self.example_store.examples, self.taught_at)
 
         return Refinery(
             root=self.workspace.adapters,
@@ -288,7 +292,9 @@ class Agent:
             "cache": asdict(self.cache.threshold) if self.settings.cache.semantic else None,
             "spent_this_month": self.ledger.spent().model_dump(),
             "collections": self.store.listing(),
-            **self.records.counts(),
+            "example_store": {"database": self.example_store.name, "workspace": self.example_store.workspace},
+            "cached_answers": self.records.count(),
+            "examples": self.example_store.count(),
         }
 
     async def _events(
@@ -310,8 +316,9 @@ class Agent:
         scope = Scope(collection=collection, document=document)
         self.retriever.check(scope)
         named = thread or uuid.uuid4().hex[:12]
-        players = self.cast.playing(*self.place(collection))
-        events = stream(self._graph, self._deps(players, cancel), asked, scope, self.principal, named, job)
+        place = self.place(collection)
+        deps = self._deps(self.cast.playing(*place), place[1], cancel)
+        events = stream(self._graph, deps, asked, scope, self.principal, named, job)
         async for event in events:
             yield event
 
@@ -326,7 +333,7 @@ class Agent:
         shown = self.demonstrations.nearest(question, scope)
         return build_payload(question, scope, passages, draft, history, shown)
 
-    def _deps(self, players: Players, cancel: Cancel = never) -> Deps:
+    def _deps(self, players: Players, label: str | None = None, cancel: Cancel = never) -> Deps:
         return Deps(
             planner=players.planner,
             tools=self.toolbox.used_by(players.reader, players.retriever),
@@ -337,9 +344,10 @@ class Agent:
             budget=self.ledger,
             experts=self.experts,
             cache=self.cache,
-            examples=self.records,
+            examples=self.example_store,
             brief=self._brief,
             small_model=players.name,
+            label=label,
             max_steps=self.settings.small_model.max_steps,
             shown=self.settings.briefing.passages,
             cancel=cancel,
@@ -433,7 +441,8 @@ class Agent:
 
     def examples(self) -> list[dict[str, Any]]:
         """Every example as a training row, with its role, and the reason where it may not be trained on."""
-        held = list(self.records.examples().values())
+        stored = self.example_store.examples().values()
+        held = [e.model_copy(update={"label": self.taught_at(e)[1]}) for e in stored]
         return list(rows(curate(held), [role_of(e.question, e.scope) for e in held]))
 
     def promise(self) -> dict[str, Any]:
@@ -457,6 +466,14 @@ class Agent:
         """The domain and the access label of a collection: what its adapters go by."""
         policy = self.settings.collections.get(collection)
         return self.domain(collection), (policy.label if policy else None) or collection
+
+    def taught_at(self, example: Example) -> tuple[str, str]:
+        """The domain of an example's collection, and the access label that the collection had at the time.
+
+        Examples of before labels were kept go by the present one.
+        """
+        domain, label = self.place(example.scope.collection)
+        return domain, example.label or label
 
     def domain(self, collection: str) -> str:
         """What a collection is about."""

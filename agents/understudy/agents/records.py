@@ -1,31 +1,16 @@
-"""What is kept of consultations: the exact answer cache and the example store, in one SQLite file."""
+"""What is kept of consultations to answer with again: the exact answer cache, in the workspace's SQLite file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from pathlib import Path
 
-from sqlalchemy import (
-    Column,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    literal_column,
-    select,
-    text,
-)
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select, text
 
-from understudy.agents.deferral.outcomes import role_of
 from understudy.core.protocols import Basis, Cached, CacheKey, folded
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
-from understudy.core.types import Answer, Example
+from understudy.core.types import Answer
 
 __all__ = ["Records", "digest"]
 
@@ -42,20 +27,10 @@ cache = Table(
     Column("versions", String),
     Column("created", String),
 )
-examples = Table(
-    "examples",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("role", String, index=True),
-    Column("collection", String, index=True),
-    Column("expert", String),
-    Column("body", Text),
-    Column("created", String),
-)
 
 
 class Records:
-    """An `AnswerCache` and an `ExampleStore`. Errors of the database become `WorkspaceError`."""
+    """What an `AnswerCache` keeps. Errors of the database become `WorkspaceError`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -98,47 +73,10 @@ class Records:
             db.execute(delete(cache).where(cache.c.key == values["key"]))
             db.execute(insert(cache).values(values))
 
-    def add(self, example: Example) -> str:
-        """Store one example, and give its id."""
-        values = {
-            "id": uuid.uuid4().hex,
-            "role": role_of(example.question, example.scope),
-            "collection": example.scope.collection,
-            "expert": example.expert.expert,
-            "body": example.model_dump_json(),
-            "created": now(),
-        }
-        with workspace_errors(self.path), self.engine.begin() as db:
-            db.execute(insert(examples).values(values))
-        return values["id"]
-
-    def examples(self) -> dict[str, Example]:
-        """All examples by id, oldest first."""
+    def count(self) -> int:
+        """How many answers are kept."""
         with workspace_errors(self.path), self.engine.connect() as db:
-            rows = db.execute(select(examples.c.id, examples.c.body).order_by(examples.c.created)).all()
-            return {row.id: Example.model_validate_json(row.body) for row in rows}
-
-    def later(self, collection: str, after: int) -> list[tuple[int, Example]]:
-        """A collection's examples after a number, each with its own, in the order that they came."""
-        place = literal_column("rowid", Integer)
-        query = select(place.label("place"), examples.c.body).where(examples.c.collection == collection, place > after)
-        with workspace_errors(self.path), self.engine.connect() as db:
-            rows = db.execute(query.order_by(place)).all()
-            return [(int(row.place), Example.model_validate_json(row.body)) for row in rows]
-
-    def questions(self, collection: str) -> list[str]:
-        """The questions of a collection that an expert has answered, oldest first."""
-        query = select(examples.c.body).where(examples.c.collection == collection).order_by(examples.c.created)
-        with workspace_errors(self.path), self.engine.connect() as db:
-            return [str(json.loads(body)["question"]) for body in db.scalars(query).all()]
-
-    def counts(self) -> dict[str, int]:
-        """How many answers and examples are kept."""
-        with workspace_errors(self.path), self.engine.connect() as db:
-            return {
-                "cached_answers": db.execute(select(func.count()).select_from(cache)).scalar() or 0,
-                "examples": db.execute(select(func.count()).select_from(examples)).scalar() or 0,
-            }
+            return db.execute(select(func.count()).select_from(cache)).scalar() or 0
 
 
 def digest(key: CacheKey) -> str:

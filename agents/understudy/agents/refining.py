@@ -49,12 +49,12 @@ class DomainExamples:
     """The examples of one workspace, by domain and access label."""
 
     all: Callable[[], Mapping[str, Example]]
-    place: Callable[[str], tuple[str, str]]
-    """Of a collection."""
+    place: Callable[[Example], tuple[str, str]]
+    """Domain and access label of one."""
 
     def collected(self, domain: str, label: str) -> Mapping[str, Example]:
         """Those of a domain by id, oldest first."""
-        return {n: e for n, e in self.all().items() if self.place(e.scope.collection) == (domain, label)}
+        return {n: e for n, e in self.all().items() if self.place(e) == (domain, label)}
 
     def rejections(self, examples: Sequence[Example]) -> Sequence[str]:
         """For each the reason why it may not teach, "" where it may."""
@@ -216,7 +216,7 @@ class Refinery:
 
     def refine(self, domain: str | None = None) -> list[dict[str, Any]]:
         """Every access label of a domain, or of all. Raises `ScopeError` where no example is of this domain."""
-        places = dict.fromkeys(self.examples.place(e.scope.collection) for e in self.examples.all().values())
+        places = dict.fromkeys(self.examples.place(e) for e in self.examples.all().values())
         wanted = [place for place in places if domain in (None, place[0])]
         if domain is not None and not wanted:
             known = ", ".join(sorted({d for d, _ in places})) or "none yet"

@@ -9,7 +9,7 @@
     │   ├── QuestionError               empty, or longer than the context
     │   ├── ModelFileError              no GGUF, or a GGUF without a chat template
     │   ├── AdapterError                no such adapter, damaged, or not for this model
-    │   ├── WorkspaceError              corrupt, of a newer version, or unwritable
+    │   ├── WorkspaceError              corrupt, of a newer version, unwritable, or its database can't be used
     │   │   └── WorkspaceBusyError      another process owns it
     │   └── MissingExtraError           an optional dependency isn't installed
     ├── ToolError                       a tool could not do what the step asked; the small model sees the message
@@ -23,7 +23,7 @@
     └── InternalError                   an invariant broke: a bug worth reporting
 
 Foreign exceptions are mapped at one boundary each: llama.cpp in `agents.small_model`, Chroma in `retrieval.store`,
-provider clients in `agents.experts`, file readers in `retrieval.load`.
+provider clients in `agents.experts`, file readers in `retrieval.load`, databases in `core.sqlite` and `core.postgres`.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class AdapterError(UserError):
 
 
 class WorkspaceError(UserError):
-    """The workspace is corrupt, of a newer version, or can't be written."""
+    """The workspace is corrupt, of a newer version, can't be written, or its database can't be reached."""
 
 
 class WorkspaceBusyError(WorkspaceError):

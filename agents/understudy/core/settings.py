@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from understudy.core.errors import SettingsError
 
@@ -18,6 +18,7 @@ __all__ = [
     "CacheSettings",
     "CollectionSettings",
     "DeferralSettings",
+    "ExamplesSettings",
     "ExpertSettings",
     "RefineSettings",
     "Settings",
@@ -28,7 +29,7 @@ __all__ = [
 class Table(BaseModel):
     """A table of the file; unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class SmallModelSettings(Table):
@@ -129,6 +130,18 @@ class BriefingSettings(Table):
     """What an expert is shown of the documents at least. More finds more of a long one, and sends more of it."""
 
 
+class ExamplesSettings(Table):
+    """`[examples]`. Without a URL they lie in the workspace's own file."""
+
+    url: SecretStr | None = None
+    """Of a Postgres database, `postgresql+psycopg://…`; it may hold a password, so it is never shown whole."""
+    url_env: Annotated[str | None, Field(min_length=1)] = None
+    """Name of the environment variable that holds the URL, instead."""
+    workspace: Annotated[str | None, Field(min_length=1)] = None
+    """Workspaces that give the same name share their examples. By default an id of the workspace's own, so that it
+    reads no other's."""
+
+
 class RefineSettings(Table):
     """`[refine]`."""
 
@@ -148,6 +161,7 @@ class Settings(Table):
     cache: CacheSettings = CacheSettings()
     experts: tuple[ExpertSettings, ...] = ()
     collections: dict[str, CollectionSettings] = {}
+    examples: ExamplesSettings = ExamplesSettings()
     refine: RefineSettings = RefineSettings()
     briefing: BriefingSettings = BriefingSettings()
 
@@ -176,7 +190,9 @@ class Settings(Table):
                 nearest = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
                 hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
                 raise SettingsError(f"{where}: unknown key {place!r}{hint}") from error
-            raise SettingsError(f"{where}: {place}: {first['msg']}, not {first['input']!r}") from error
+            secret = first["loc"][:1] == ("examples",)  # a URL may hold a password
+            given = "" if secret else f", not {first['input']!r}"
+            raise SettingsError(f"{where}: {place}: {first['msg']}{given}") from error
 
 
 def known_keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:

@@ -290,6 +290,8 @@ class Example(Data):
 
     question: str
     scope: Scope
+    label: str | None = None
+    """Access label of its collection when it was taught; `None` in those of before labels were kept."""
     history: tuple[str, ...] = ()
     transcript: tuple[Message, ...]
     evidence: Evidence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,9 +53,17 @@ class Workspace:
                 f"workspace {self.root} has version {version}; this program knows {VERSION}: update it"
             )
 
+    def identity(self) -> str:
+        """An id of the workspace's own, made when it is first asked for; it moves with the folder."""
+        stamped = json.loads(self.stamp.read_text())
+        if "id" not in stamped:
+            stamped["id"] = uuid.uuid4().hex
+            write_atomically(self.stamp, json.dumps(stamped))
+        return str(stamped["id"])
+
     @property
     def stamp(self) -> Path:
-        """The version file."""
+        """The file of the version, and of the workspace's id."""
         return self.root / "workspace.json"
 
     @property
@@ -74,7 +83,7 @@ class Workspace:
 
     @property
     def records(self) -> Path:
-        """SQLite: answer cache and examples."""
+        """SQLite: answer cache, and examples unless the settings name another database."""
         return self.root / "records.sqlite"
 
     @property

@@ -66,6 +66,10 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     console.print(
         f"[bold]learned[/]      {found['cached_answers']} answers of experts remembered, {found['examples']} examples"
     )
+    store = found["example_store"]
+    if store["workspace"]:  # else they lie in the workspace, as everything does
+        where = f"{store['database']} as {store['workspace']}"
+        console.print(f"[bold]examples in[/]  {escape(where)}", highlight=False)
     console.print(
         f"[bold]this month[/]   ${spent['usd']:.4f} in {spent['calls']} calls, {spent['tokens']} tokens",
         highlight=False,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -251,9 +252,9 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     history = [t["question"] for t in state["turns"]]
     shown = None if state["blind"] else draft  # who compares must not be led by what is compared
-    payload = deps.brief(state["question"], scope, evidence.passages, shown, history)
     refusals = []
     try:
+        payload = await asyncio.to_thread(deps.brief, state["question"], scope, evidence.passages, shown, history)
         for expert in await asyncio.to_thread(deps.experts.ranked, payload):
             try:
                 reply, trouble = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
@@ -264,7 +265,7 @@ async def consult(state: AskState, runtime: Run) -> AskState:
                 continue
             reason = f"{state['reason']}; {trouble}" if trouble else state["reason"]
             return {**update, "expert": reply.model_dump(mode="json"), "reason": reason}
-    except WorkspaceError as error:  # nothing can be booked, so nothing is asked
+    except WorkspaceError as error:  # nothing can be booked or kept, so nothing is asked
         refusals.append(str(error))
     why = "; ".join(refusals) or "no expert can be asked now"
     return {**update, "expert": None, "reason": f"{state['reason']}; {why}"}
@@ -311,6 +312,7 @@ async def learn(state: AskState, runtime: Run) -> AskState:
     example = Example(
         question=state["question"],
         scope=Scope.model_validate(state["scope"]),
+        label=deps.label,
         history=tuple(t["question"] for t in state["turns"]),
         transcript=tuple(Message.model_validate(m) for m in state["transcript"]),
         evidence=evidence_of(state),
@@ -323,17 +325,19 @@ async def learn(state: AskState, runtime: Run) -> AskState:
     )
     answer, near = answered(state, deps.clock()), near_of(state)
 
-    def store() -> None:
-        deps.examples.add(example)
+    def remember() -> None:
         if near is not None:
             deps.cache.note(cache_key(state), near, answer)
         deps.cache.remember(cache_key(state), Cached(answer, basis_of(state, answer)))
 
-    try:
-        await asyncio.to_thread(store)
-    except WorkspaceError as error:
-        return {"reason": f"{state['reason']}; the answer could not be kept: {error}"}
-    return {}
+    reason = state["reason"]
+    # They may lie in two databases, of which one may be down.
+    for what, keep in (("as an example", partial(deps.examples.add, example)), ("for the next time", remember)):
+        try:
+            await asyncio.to_thread(keep)
+        except WorkspaceError as error:
+            reason = f"{reason}; the answer could not be kept {what}: {error}"
+    return {"reason": reason}
 
 
 async def respond(state: AskState, runtime: Run) -> AskState:

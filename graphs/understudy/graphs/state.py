@@ -110,6 +110,8 @@ class Deps:
     examples: ExampleStore
     brief: Brief
     small_model: str
+    label: str | None = None
+    """Access label of the collection asked, which examples keep."""
     max_steps: int = 8
     shown: int = 5
     """Passages that an expert is shown at least."""

@@ -1,0 +1,202 @@
+"""The example store: what experts taught, in the workspace's own SQLite file or in a Postgres database."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
+
+from understudy.agents.deferral.outcomes import role_of
+from understudy.core.errors import SettingsError
+from understudy.core.postgres import open_postgres, postgres_errors, postgres_url, shown
+from understudy.core.settings import ExamplesSettings
+from understudy.core.sqlite import now, open_sqlite, workspace_errors
+from understudy.core.types import Example
+from understudy.core.workspace import Workspace
+
+__all__ = ["ExampleDatabase", "open_examples"]
+
+OWN = ""
+"""Whose the examples of a workspace's own file are: there are no others in it."""
+SET_UP = 7_220_117_431
+"""Number of the lock that those who set a Postgres database up take turns by."""
+NEXT = text(
+    "INSERT INTO example_numbers (workspace, latest) VALUES (:workspace, 1) "
+    "ON CONFLICT (workspace) DO UPDATE SET latest = example_numbers.latest + 1 RETURNING latest"
+)
+
+metadata = MetaData()
+examples = Table(
+    "examples",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("role", String, index=True),
+    Column("collection", String, index=True),
+    Column("expert", String),
+    Column("body", Text),
+    Column("created", String),
+    Column("workspace", String),
+    Column("number", BigInteger),
+    Column("label", String),
+    Index("examples_in_order", "workspace", "number", unique=True),
+)
+numbers = Table(
+    "example_numbers",
+    metadata,
+    Column("workspace", String, primary_key=True),
+    Column("latest", BigInteger, nullable=False),
+)
+
+
+class ExampleDatabase:
+    """An `ExampleStore` on SQLite or Postgres.
+
+    Every example has a number in its workspace. A writer holds the row that counts them until its example is stored, so
+    whoever has seen a number has seen all before it.
+
+    Args:
+        engine: to the database, which is set up if need be.
+        name: the database as people may see it.
+        workspace: whose examples these are; those of other workspaces in the same database are never read.
+        errors: gives a context in which the database's errors become `WorkspaceError`.
+    """
+
+    def __init__(
+        self, engine: Engine, name: str, workspace: str, errors: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self.engine, self.name, self.workspace = engine, name, workspace
+        self._errors = errors
+        with self._begun() as db:
+            set_up(db, workspace)
+
+    def close(self) -> None:
+        """Close the database."""
+        self.engine.dispose()
+
+    def add(self, example: Example) -> str:
+        """Store one example, and give its id."""
+        values = {
+            "id": uuid.uuid4().hex,
+            "role": role_of(example.question, example.scope),
+            "collection": example.scope.collection,
+            "label": example.label,
+            "expert": example.expert.expert,
+            "body": example.model_dump_json(),
+            "created": now(),
+            "workspace": self.workspace,
+        }
+        with self._begun() as db:
+            db.execute(insert(examples).values(**values, number=next_number(db, self.workspace)))
+        return str(values["id"])
+
+    def examples(self) -> dict[str, Example]:
+        """All examples by id, oldest first."""
+        query = select(examples.c.id, examples.c.body).where(examples.c.workspace == self.workspace)
+        with self._begun() as db:
+            rows = db.execute(query.order_by(examples.c.number)).all()
+            return {row.id: Example.model_validate_json(row.body) for row in rows}
+
+    def later(self, collection: str, after: int) -> list[tuple[int, Example]]:
+        """A collection's examples after a number, each with its own, in the order that they came."""
+        query = select(examples.c.number, examples.c.body).where(
+            examples.c.workspace == self.workspace, examples.c.collection == collection, examples.c.number > after
+        )
+        with self._begun() as db:
+            rows = db.execute(query.order_by(examples.c.number)).all()
+            return [(int(row.number), Example.model_validate_json(row.body)) for row in rows]
+
+    def questions(self, collection: str) -> list[str]:
+        """The questions of a collection that an expert has answered, oldest first."""
+        query = select(examples.c.body).where(
+            examples.c.workspace == self.workspace, examples.c.collection == collection
+        )
+        with self._begun() as db:
+            rows = db.scalars(query.order_by(examples.c.number)).all()
+            return [str(json.loads(body)["question"]) for body in rows]
+
+    def count(self) -> int:
+        """How many there are."""
+        query = select(func.count()).select_from(examples).where(examples.c.workspace == self.workspace)
+        with self._begun() as db:
+            return db.scalar(query) or 0
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        with self._errors(), self.engine.begin() as db:
+            yield db
+
+
+def open_examples(settings: ExamplesSettings, workspace: Workspace) -> ExampleDatabase:
+    """The store that the settings name, the workspace's own file by default.
+
+    Raises `SettingsError`, `MissingExtraError`, `WorkspaceError`.
+    """
+    found = url_of(settings)
+    if found is None:
+        return own_examples(workspace.records)
+    url = postgres_url(*found)
+    whose = settings.workspace or workspace.identity()
+    return ExampleDatabase(open_postgres(url), shown(url), whose, lambda: postgres_errors(url))
+
+
+def own_examples(path: Path) -> ExampleDatabase:
+    """The store in a workspace's own file."""
+    return ExampleDatabase(open_sqlite(path), str(path), OWN, lambda: workspace_errors(path))
+
+
+def url_of(settings: ExamplesSettings) -> tuple[str, str] | None:
+    """The URL, and where it was set. Raises `SettingsError`."""
+    if settings.url is not None and settings.url_env is not None:
+        raise SettingsError("examples.url and examples.url_env exclude each other; take one out")
+    if settings.url is not None:
+        return settings.url.get_secret_value(), "examples.url"
+    if settings.url_env is not None:
+        if settings.url_env not in os.environ:
+            raise SettingsError(f"examples.url_env: the environment variable {settings.url_env} is not set")
+        return os.environ[settings.url_env], f"the environment variable {settings.url_env}"
+    if settings.workspace is not None:
+        raise SettingsError("examples.workspace needs examples.url: a workspace's own file holds no others' examples")
+    return None
+
+
+def set_up(db: Connection, workspace: str) -> None:
+    """Create what is missing. Files of before examples had a number, a workspace and a label get these."""
+    if db.dialect.name == "postgresql":
+        db.execute(select(func.pg_advisory_xact_lock(SET_UP)))
+    metadata.create_all(db)
+    if db.dialect.name != "sqlite":
+        return
+    held = {column["name"] for column in inspect(db).get_columns("examples")}
+    for name, kind in (("workspace", "VARCHAR"), ("number", "BIGINT"), ("label", "VARCHAR")):
+        if name not in held:
+            db.execute(text(f"ALTER TABLE examples ADD COLUMN {name} {kind}"))
+    for (example,) in db.execute(text("SELECT id FROM examples WHERE number IS NULL ORDER BY rowid")).all():
+        values = {"workspace": workspace, "number": next_number(db, workspace)}
+        db.execute(examples.update().where(examples.c.id == example).values(values))
+    for index in examples.indexes:
+        index.create(db, checkfirst=True)
+
+
+def next_number(db: Connection, workspace: str) -> int:
+    """One more than any example of a workspace has; other writers wait until this transaction ends."""
+    return int(db.execute(NEXT, {"workspace": workspace}).scalar_one())
