@@ -14,9 +14,10 @@ from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Tab
 
 from understudy.agents.cache.facts import VERSION, facts_of
 from understudy.agents.cache.threshold import Threshold, learned, prior_threshold
-from understudy.agents.deferral.agreement import NAME, same_answer
+from understudy.agents.deferral.agreement import NAME
 from understudy.agents.deferral.promise import Label
 from understudy.agents.records import Records, digest
+from understudy.core.matching import same_answer
 from understudy.core.protocols import Cached, CacheKey, Near, folded
 from understudy.core.settings import Settings
 from understudy.core.sqlite import now, workspace_errors
@@ -182,4 +183,4 @@ def vector_of(values: Sequence[float]) -> NDArray[np.float16]:
 def agree(a: Answer, b: Answer) -> bool:
     """Whether two answers of experts say the same; that something is not there is one answer."""
     absent = [any(c.kind == "absence" for c in answer.citations) for answer in (a, b)]
-    return absent[0] == absent[1] and (absent[0] or same_answer(a.text, b.text) == 1)
+    return absent[0] == absent[1] and (absent[0] or same_answer(a.text, b.text))
