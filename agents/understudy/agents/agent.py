@@ -35,10 +35,11 @@ from understudy.agents.records import Records
 from understudy.agents.refining import AdapterKeeper, DomainExamples, DomainGate, Refinery, Relabelling
 from understudy.agents.rehearsal import NoCache, NoExperts, Noted
 from understudy.agents.small_model import SmallModel, starter_path
+from understudy.core.adapters import AdapterCard
 from understudy.core.errors import AdapterError, ModelFileError, QuestionError, ScopeError
 from understudy.core.protocols import Cancel, Payload
 from understudy.core.settings import Settings
-from understudy.core.types import AdapterCard, Answer, Draft, Example, Outcome, Passage, Scope
+from understudy.core.types import Answer, Draft, Example, Outcome, Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows

@@ -23,9 +23,10 @@ from understudy.agents.deferral.agreement import agreement
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import DISTANCE
+from understudy.core.adapters import AdapterCard, GateReport
 from understudy.core.errors import ScopeError
 from understudy.core.settings import RefineSettings
-from understudy.core.types import AdapterCard, Draft, Example, GateReport, Outcome
+from understudy.core.types import Draft, Example, Outcome
 from understudy.core.workspace import write_atomically
 from understudy.distillation.curate import curate, poisonous
 from understudy.distillation.gate import Played, kind_of, weigh

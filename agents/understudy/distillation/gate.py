@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.types import Example, GateReport
+from understudy.core.adapters import GateReport
+from understudy.core.types import Example
 from understudy.distillation.lessons import says
 
 __all__ = ["LEAST", "SIGNIFICANCE", "Played", "balanced", "kind_of", "paired_p", "weigh"]

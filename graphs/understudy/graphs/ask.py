@@ -24,19 +24,8 @@ from langgraph.runtime import Runtime
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
 from understudy.core.protocols import Account, Basis, Cached, CacheKey, Expert, Near, Payload, Retriever
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
-from understudy.core.types import (
-    Answer,
-    Draft,
-    Evidence,
-    Example,
-    ExpertAnswer,
-    Message,
-    Observation,
-    Outcome,
-    Scope,
-    SmallTokens,
-    Spend,
-)
+from understudy.core.types import Answer, Draft, Evidence, Example, ExpertAnswer, Message, Observation, Outcome, Scope
+from understudy.core.usage import SmallTokens, Spend
 from understudy.graphs.outcome import answered
 from understudy.graphs.state import AskState, Deps, Turn, evidence_of
 from understudy.graphs.verify import draft_of

@@ -14,7 +14,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langsmith import tracing_context
 
 from understudy.core.errors import InternalError
-from understudy.core.types import Answer, Evidence, Scope, SmallTokens, StepRecord
+from understudy.core.types import Answer, Evidence, Scope, StepRecord
+from understudy.core.usage import SmallTokens
 from understudy.graphs.ask import AskGraph, build_ask_graph
 from understudy.graphs.state import AskState, Deps, Event, Turn
 
