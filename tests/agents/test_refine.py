@@ -97,11 +97,11 @@ def settings(room: Path) -> Settings:
 def agent(taught: Path) -> Iterator[Agent]:
     with Agent.open(taught, settings=settings(taught.parent)) as opened:
         trainer = ReaderTrainer(opened.retriever, SMALL)
-        refinery = opened.refinery
-        opened.refinery = replace(
+        learning, refinery = opened.learning, opened.learning.refinery
+        learning.refinery = replace(
             refinery,
             trainer=trainer,
-            gate=DomainGate(opened.cast, opened.rehearsed, lambda players: [], SMALL.breadth),
+            gate=DomainGate(opened.cast, learning.rehearsed, lambda players: [], SMALL.breadth),
             keeper=replace(refinery.keeper, trainer=trainer, breadth=SMALL.breadth),
         )
         yield opened
@@ -115,11 +115,11 @@ def test_what_is_learned_goes_live_only_when_it_is_proved_or_forced_and_can_be_t
     assert found["version"] == "v1"
     assert "more gate examples are needed" in found["reason"]
     assert found["training"]["peak_mib"] > 0
-    due = replace(agent.refinery, settings=RefineSettings(every=10))
+    due = replace(agent.learning.refinery, settings=RefineSettings(every=10))
     assert not due.due(), "no new examples have come"
     (due.root / "refined.json").write_text('{"examples": 50}')
     assert due.due()
-    assert not agent.refinery.due(), "nobody asked for a schedule"
+    assert not agent.learning.refinery.due(), "nobody asked for a schedule"
     (again,) = agent.refine()
     assert again["reason"] == "nothing new has been learned since the last refinement"
     assert [a["version"] for a in agent.adapters()] == ["v1"]

@@ -39,8 +39,8 @@ MAX_REPEATS = 2
 KEPT_TURNS = 20
 
 
-def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
-    """The graph, with its threads kept by a checkpointer."""
+def build_ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> AskGraph:
+    """The graph, with its threads kept by a checkpointer, if they are to be kept."""
     graph: StateGraph[AskState, Deps, AskState, AskState] = StateGraph(AskState, context_schema=Deps)
     graph.add_node("recall", recall)
     graph.add_node("plan", plan)
