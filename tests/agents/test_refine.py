@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from example_parts import example
@@ -17,7 +19,10 @@ from understudy.agents.refining import DomainGate, canaries
 from understudy.apps.cli import app
 from understudy.core.errors import AdapterError, ScopeError
 from understudy.core.settings import ExpertSettings, RefineSettings, Settings
+from understudy.core.types import Example, Outcome
+from understudy.distillation.gate import LEAST
 from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer
+from understudy.graphs.refine import RefineState
 
 TOWNS = (
     "Arden",
@@ -183,3 +188,35 @@ def test_what_must_not_be_said_is_what_was_planted_and_no_true_answer_that_came_
     true = example("Revenue rose to $12 million in 2024", body, body)
     invented = example("Revenue rose to $99 million in 2024", "Revenue rose to $99 million in 2024.", body)
     assert canaries([true, invented]) == ["Revenue rose to $99 million in 2024"]
+
+
+@pytest.mark.parametrize("count", [0, 1, LEAST - 1, LEAST])
+def test_nothing_is_played_where_the_gate_has_too_few_examples_to_tell(count: int) -> None:
+    played: list[str] = []
+
+    class Counting:
+        def playing(self, domain: str, label: str) -> str:
+            return "live"
+
+        def candidate(self, files: object, breadth: int) -> str:
+            played.append("loaded")
+            return "candidate"
+
+    def rehearse(asked: Example, players: object) -> Outcome:
+        played.append("gate")
+        return Outcome(question=asked.question, scope=asked.scope, draft=None, small_model="m", expert=None)
+
+    def general(players: object) -> list[tuple[float, str]]:
+        played.append("general")
+        return [(1.0, "right")]
+
+    cast: Any = Counting()
+    asked = [example("12 million", "12 million", "It was 12 million.", question=f"What of {n}?") for n in range(count)]
+    run: RefineState = {"run": "r", "domain": "default", "label": "default", "seed": 1}
+    report = DomainGate(cast, rehearse, general, 4).weigh(run, {}, asked, [])
+    assert (report.promoted, report.questions, report.missing) == (False, count, LEAST - count)
+    if count < LEAST:
+        assert not played
+        assert report.reason == f"{LEAST - count} more gate examples are needed; there are {count}"
+    else:
+        assert Counter(played) == {"loaded": 1, "gate": 2 * LEAST, "general": 2}
