@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, delete, insert, select
+from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, delete, insert, select, text
 
 from understudy.agents.cache.facts import VERSION, facts_of
 from understudy.agents.cache.threshold import Threshold, learned, prior_threshold
@@ -48,6 +48,11 @@ comparisons = Table(
     Column("measure", String),
     Column("created", String),
 )
+GO_TOGETHER = text(
+    "CREATE TRIGGER IF NOT EXISTS meaning_goes_with_answer AFTER DELETE ON answers "
+    "BEGIN DELETE FROM meanings WHERE key = OLD.key; END"
+)
+"""Whoever deletes or replaces an answer, what its question meant goes in the same transaction."""
 
 
 class SemanticCache:
@@ -82,6 +87,8 @@ class SemanticCache:
         self._threshold: Threshold | None = None
         with workspace_errors(records.path):
             metadata.create_all(self._engine)
+            with self._engine.begin() as db:
+                db.execute(GO_TOGETHER)
 
     def recall(self, key: CacheKey) -> Cached | None:
         """What is stored under exactly this key (questions compared up to case and white space), stale or not."""
