@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from understudy.core.types import AdapterCard, GateReport
+from understudy.core.adapters import AdapterCard, GateReport
 
 Make = Callable[[str, Mapping[str, str]], AdapterCard]
 

@@ -21,7 +21,8 @@ from card_parts import making
 from example_parts import example
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from understudy.core.types import AdapterCard, Example, GateReport
+from understudy.core.adapters import AdapterCard, GateReport
+from understudy.core.types import Example
 from understudy.distillation.registry import Registry
 from understudy.graphs.refine import RefineDeps, RefineState, build_refine_graph
 

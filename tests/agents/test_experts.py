@@ -22,7 +22,8 @@ from understudy.core.errors import (
 )
 from understudy.core.protocols import Payload
 from understudy.core.settings import CollectionSettings, ExpertSettings, Settings
-from understudy.core.types import Passage, Scope, Spend
+from understudy.core.types import Passage, Scope
+from understudy.core.usage import Spend
 
 TEXT = "In 2024 things went well. Revenue was EUR 412.6 million."
 

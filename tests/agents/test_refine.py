@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from example_parts import example
@@ -17,7 +19,10 @@ from understudy.agents.refining import DomainGate, canaries
 from understudy.apps.cli import app
 from understudy.core.errors import AdapterError, ScopeError
 from understudy.core.settings import ExpertSettings, RefineSettings, Settings
+from understudy.core.types import Example, Outcome
+from understudy.distillation.gate import LEAST
 from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer
+from understudy.graphs.refine import RefineState
 
 TOWNS = (
     "Arden",
@@ -97,11 +102,11 @@ def settings(room: Path) -> Settings:
 def agent(taught: Path) -> Iterator[Agent]:
     with Agent.open(taught, settings=settings(taught.parent)) as opened:
         trainer = ReaderTrainer(opened.retriever, SMALL)
-        refinery = opened.refinery
-        opened.refinery = replace(
+        learning, refinery = opened.learning, opened.learning.refinery
+        learning.refinery = replace(
             refinery,
             trainer=trainer,
-            gate=DomainGate(opened.cast, opened.rehearsed, lambda players: [], SMALL.breadth),
+            gate=DomainGate(opened.cast, learning.rehearsed, lambda players: [], SMALL.breadth),
             keeper=replace(refinery.keeper, trainer=trainer, breadth=SMALL.breadth),
         )
         yield opened
@@ -115,11 +120,11 @@ def test_what_is_learned_goes_live_only_when_it_is_proved_or_forced_and_can_be_t
     assert found["version"] == "v1"
     assert "more gate examples are needed" in found["reason"]
     assert found["training"]["peak_mib"] > 0
-    due = replace(agent.refinery, settings=RefineSettings(every=10))
+    due = replace(agent.learning.refinery, settings=RefineSettings(every=10))
     assert not due.due(), "no new examples have come"
     (due.root / "refined.json").write_text('{"examples": 50}')
     assert due.due()
-    assert not agent.refinery.due(), "nobody asked for a schedule"
+    assert not agent.learning.refinery.due(), "nobody asked for a schedule"
     (again,) = agent.refine()
     assert again["reason"] == "nothing new has been learned since the last refinement"
     assert [a["version"] for a in agent.adapters()] == ["v1"]
@@ -183,3 +188,35 @@ def test_what_must_not_be_said_is_what_was_planted_and_no_true_answer_that_came_
     true = example("Revenue rose to $12 million in 2024", body, body)
     invented = example("Revenue rose to $99 million in 2024", "Revenue rose to $99 million in 2024.", body)
     assert canaries([true, invented]) == ["Revenue rose to $99 million in 2024"]
+
+
+@pytest.mark.parametrize("count", [0, 1, LEAST - 1, LEAST])
+def test_nothing_is_played_where_the_gate_has_too_few_examples_to_tell(count: int) -> None:
+    played: list[str] = []
+
+    class Counting:
+        def playing(self, domain: str, label: str) -> str:
+            return "live"
+
+        def candidate(self, files: object, breadth: int) -> str:
+            played.append("loaded")
+            return "candidate"
+
+    def rehearse(asked: Example, players: object) -> Outcome:
+        played.append("gate")
+        return Outcome(question=asked.question, scope=asked.scope, draft=None, small_model="m", expert=None)
+
+    def general(players: object) -> list[tuple[float, str]]:
+        played.append("general")
+        return [(1.0, "right")]
+
+    cast: Any = Counting()
+    asked = [example("12 million", "12 million", "It was 12 million.", question=f"What of {n}?") for n in range(count)]
+    run: RefineState = {"run": "r", "domain": "default", "label": "default", "seed": 1}
+    report = DomainGate(cast, rehearse, general, 4).weigh(run, {}, asked, [])
+    assert (report.promoted, report.questions, report.missing) == (False, count, LEAST - count)
+    if count < LEAST:
+        assert not played
+        assert report.reason == f"{LEAST - count} more gate examples are needed; there are {count}"
+    else:
+        assert Counter(played) == {"loaded": 1, "gate": 2 * LEAST, "general": 2}

@@ -15,7 +15,8 @@ from understudy.apps.bench.data import Question, sample, squad_questions
 from understudy.apps.bench.scoring import score_answer, summary
 from understudy.apps.folder import may_train
 from understudy.core.errors import DocumentError, UserError
-from understudy.core.types import Answer, SmallTokens, StepRecord, Tokens
+from understudy.core.types import Answer, StepRecord
+from understudy.core.usage import SmallTokens, Tokens
 
 
 def question(answers: tuple[str, ...], kind: str = "") -> Question:

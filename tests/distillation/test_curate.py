@@ -129,6 +129,33 @@ def test_of_duplicates_the_first_stays_and_of_contradictions_none() -> None:
     assert [c.reason for c in curate([first, other])] == ["contradicted by another example"] * 2
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("between 12 and 15 million euros", "Between 12 and 15 million euros.", True),
+        ("from 12 to 15 million in all", "12 to 15 million in all", True),
+        ("12 million", "12", False),
+        ("€12 million", "$12 million", False),
+        ("The tenant may keep pets in it", "The tenant may not keep pets in it", False),
+        ("12 million and 15 million", "15 million", False),
+    ],
+)
+def test_experts_agree_by_the_measure_that_drafts_are_compared_by(first: str, second: str, same: bool) -> None:
+    body = "€12 million, $12 million, 12 euros, or 15 million. The tenant may keep pets in it."
+    found = curate([example(said, body, body) for said in (first, second)])
+    assert (found[1].reason == "a duplicate of an earlier example") is same
+    assert (found[0].reason == "contradicted by another example") is not same
+
+
+def test_experts_that_find_nothing_agree_whatever_they_call_it() -> None:
+    nothing = [
+        example(said, "", "It was 12 million.", not_in_documents=True) for said in ("It isn't said.", "No word of it")
+    ]
+    assert [c.reason for c in curate(nothing)] == ["", "a duplicate of an earlier example"]
+    found = example("12 million", "12 million", "It was 12 million.")
+    assert [c.reason for c in curate([nothing[0], found])] == ["contradicted by another example"] * 2
+
+
 def test_another_version_of_a_document_is_no_contradiction() -> None:
     first = example("12 million", "12 million", "It was 12 million.")
     later = example("15 million", "15 million", "It was 15 million.")

@@ -34,6 +34,7 @@ def test_too_few_questions_say_how_many_are_missing(count: int) -> None:
     report = weigh(gained(count, count), FAIR, [], 1)
     assert not report.promoted
     assert (report.questions, report.missing) == (count, LEAST - count)
+    assert report.classes == ({"words": count} if count else {})
     assert report.reason == f"{LEAST - count} more gate examples are needed; there are {count}"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from card_parts import making
 
+from understudy.core.adapters import AdapterCard
 from understudy.core.errors import AdapterError
-from understudy.core.types import AdapterCard
 from understudy.distillation.registry import Registry, file_hash
 
 PLACE = ("leases", "staff")

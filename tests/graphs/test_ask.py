@@ -26,7 +26,8 @@ from understudy.core.fakes import (
 )
 from understudy.core.protocols import Account, Payload
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Quote, Step, ToolStep
-from understudy.core.types import Answer, Citation, Example, ExpertAnswer, Finding, Observation, Passage, Scope, Spend
+from understudy.core.types import Answer, Citation, Example, ExpertAnswer, Finding, Observation, Passage, Scope
+from understudy.core.usage import Spend
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import ask, stream
 from understudy.graphs.state import Deps

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from understudy.core.steps import AnswerStep, Consult, Point, Quote, Step, Taken
-from understudy.core.types import Evidence, Finding, Passage, SmallTokens
+from understudy.core.types import Evidence, Finding, Passage
+from understudy.core.usage import SmallTokens
 from understudy.graphs.verify import absence, draft_of, unsupported_numbers
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp
 import numpy as np
 
+from understudy.core.adapters import ADAPTER_BASE_KEY, Probe
 from understudy.core.errors import AdapterError
-from understudy.core.types import ADAPTER_BASE_KEY, Probe
 
 if TYPE_CHECKING:
     from understudy.agents.engine import Engine

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,24 +28,25 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.examples import open_examples
 from understudy.agents.experts import build_experts
-from understudy.agents.general import general_answers
 from understudy.agents.guard import EgressGuard
+from understudy.agents.learning import Learning
 from understudy.agents.loop import Loop
 from understudy.agents.records import Records
-from understudy.agents.refining import AdapterKeeper, DomainExamples, DomainGate, Refinery, Relabelling
-from understudy.agents.rehearsal import NoCache, NoExperts, Noted
+from understudy.agents.refining import DomainExamples
+from understudy.agents.rehearsal import Rehearsal
 from understudy.agents.small_model import SmallModel, starter_path
-from understudy.core.errors import AdapterError, ModelFileError, QuestionError, ScopeError
+from understudy.core.adapters import AdapterCard
+from understudy.core.errors import ModelFileError, QuestionError, ScopeError
 from understudy.core.protocols import Cancel, Payload
 from understudy.core.settings import Settings
-from understudy.core.types import AdapterCard, Answer, Draft, Example, Outcome, Passage, Scope
+from understudy.core.types import Answer, Draft, Example, Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer
 from understudy.graphs.ask import build_ask_graph
-from understudy.graphs.run import alone, stream
+from understudy.graphs.run import stream
 from understudy.graphs.state import Deps, Event, never
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever
@@ -112,7 +113,17 @@ class Agent:
             self.domain,
         )
         self._loop = Loop()
-        self.refinery = self._refinery()
+        self.learning = Learning(
+            workspace,
+            settings.refine,
+            DomainExamples(self.example_store.examples, self.taught_at),
+            ReaderTrainer(self.retriever, ReaderRecipe(seed=settings.refine.seed)),
+            self.registry,
+            self.cast,
+            self.model.name,
+            Rehearsal(self._deps, self._loop.run).played,
+            self.deferral,
+        )
         self._threads = self._loop.run(checkpointer(workspace.threads))
         self._graph = build_ask_graph(self._threads)
         self._held = ExitStack()
@@ -263,22 +274,6 @@ class Agent:
         finally:
             stopped.set()
 
-    def _refinery(self) -> Refinery:
-        trainer = ReaderTrainer(self.retriever, ReaderRecipe(seed=self.settings.refine.seed))
-        breadth = trainer.recipe.breadth
-        examples = DomainExamples(self.example_store.examples, self.taught_at)
-
-        return Refinery(
-            root=self.workspace.adapters,
-            checkpoints=self.workspace.refinements,
-            examples=examples,
-            trainer=trainer,
-            gate=DomainGate(self.cast, self.rehearsed, general_answers, breadth),
-            keeper=AdapterKeeper(self.registry, self.cast, self.model.name, breadth, trainer),
-            relabelling=Relabelling(examples, self.rehearsed, self.cast, self.deferral),
-            settings=self.settings.refine,
-        )
-
     def status(self) -> dict[str, Any]:
         """Model, collections, experts and what has been learned, as plain data."""
         answers: dict[str, list[dict[str, object]]] = {}
@@ -371,73 +366,29 @@ class Agent:
             ScopeError: no collection is of this domain.
             AdapterError: an adapter's files are damaged.
         """
-        return [] if when_due and not self.refinery.due() else self.refinery.refine(domain)
+        return self.learning.refine(domain, when_due=when_due)
 
     def adapters(self) -> list[dict[str, Any]]:
         """Every adapter in short, whether it is live, and what the gate said."""
-        cards = self.registry.cards()
-        live = {place: self.registry.history(*place)[-1:] for place in {(c.domain, c.label) for c in cards}}
-        return [
-            {
-                "domain": card.domain,
-                "label": card.label,
-                "version": card.version,
-                "live": [card.version] == live[card.domain, card.label],
-                "base": card.base,
-                "created": card.created,
-                "examples": card.examples,
-                "gate": card.gate.model_dump(mode="json"),
-            }
-            for card in cards
-        ]
+        return self.learning.adapters()
 
     def adapter(self, domain: str, version: str, *, label: str | None = None) -> AdapterCard:
         """The card of an adapter. Raises `AdapterError`."""
-        return self.registry.card(domain, self._label(domain, label), version)
+        return self.learning.adapter(domain, version, label)
 
     def promote(self, domain: str, version: str, *, label: str | None = None, force: bool = False) -> None:
         """Put an adapter in force; questions in flight finish with the one before.
 
         Raises `AdapterError`: there is none, its files are damaged, or the gate turned it down (unless `force`).
         """
-        card = self.adapter(domain, version, label=label)
-        if not (card.gate.promoted or force):
-            raise AdapterError(
-                f"the gate turned {version} of {domain!r} down: {card.gate.reason}; --force overrules it"
-            )
-        self.refinery.keeper.promote(card)
-        self.refinery.relabelling.recalibrate(card.domain, card.label)
+        self.learning.promote(domain, version, label, force=force)
 
     def rollback(self, domain: str, *, label: str | None = None) -> str | None:
         """Go back to the adapter before the live one; gives its version, `None` for the bare model.
 
         Raises `AdapterError`: none is live.
         """
-        where = self._label(domain, label)
-        version = self.registry.rollback(domain, where)
-        self.cast.swap(domain, where)
-        self.deferral.derive()
-        return version
-
-    def _label(self, domain: str, label: str | None) -> str:
-        known = list(self.registry.labels(domain))
-        if label is None and len(known) == 1:
-            return known[0]
-        if label not in known:
-            named = ", ".join(known) or "none"
-            raise AdapterError(f"name an access label of domain {domain!r} that has adapters; there are: {named}")
-        return label
-
-    def rehearsed(self, example: Example, players: Players) -> Outcome:
-        """`rehearse`, for callers that wait."""
-        return self._loop.run(self.rehearse(example, players))
-
-    async def rehearse(self, example: Example, players: Players) -> Outcome:
-        """The small model alone on an example's question, with nobody to ask and nothing remembered."""
-        noted = Noted()
-        deps = replace(self._deps(players), experts=NoExperts(), cache=NoCache(), outcomes=noted)
-        await alone(deps, example.question, example.scope, example.principal, example.history)
-        return noted.outcome
+        return self.learning.rollback(domain, label)
 
     def examples(self) -> list[dict[str, Any]]:
         """Every example as a training row, with its role, and the reason where it may not be trained on."""

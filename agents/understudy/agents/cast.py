@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from understudy.core.adapters import AdapterCard
 from understudy.core.errors import AdapterError
 from understudy.core.protocols import Planner
-from understudy.core.types import AdapterCard, Passage
+from understudy.core.types import Passage
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER, HEADS
 from understudy.retrieval.heads import Heads

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from understudy.agents.adapters import Adapter
 from understudy.core.errors import InternalError, ModelFileError, QuestionError, Stopped
 from understudy.core.protocols import Cancel
-from understudy.core.types import SmallTokens
+from understudy.core.usage import SmallTokens
 
 __all__ = ["Engine", "Generated", "Token"]
 

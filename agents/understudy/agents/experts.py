@@ -23,7 +23,8 @@ from understudy.core.errors import (
 )
 from understudy.core.protocols import Expert, Payload
 from understudy.core.settings import ExpertSettings, Settings
-from understudy.core.types import ExpertAnswer, ExpertTokens, Spend
+from understudy.core.types import ExpertAnswer
+from understudy.core.usage import ExpertTokens, Spend
 
 __all__ = ["ChatExpert", "build_experts"]
 

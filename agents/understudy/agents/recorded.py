@@ -12,7 +12,8 @@ from understudy.agents.citing import locate
 from understudy.core.errors import ExpertUnavailableError, SettingsError
 from understudy.core.protocols import Payload, folded
 from understudy.core.settings import ExpertSettings
-from understudy.core.types import ExpertAnswer, ExpertTokens, Spend
+from understudy.core.types import ExpertAnswer
+from understudy.core.usage import ExpertTokens, Spend
 
 __all__ = ["RecordedExpert"]
 

@@ -23,12 +23,13 @@ from understudy.agents.deferral.agreement import agreement
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import DISTANCE
+from understudy.core.adapters import AdapterCard, GateReport
 from understudy.core.errors import ScopeError
 from understudy.core.settings import RefineSettings
-from understudy.core.types import AdapterCard, Draft, Example, GateReport, Outcome
+from understudy.core.types import Draft, Example, Outcome
 from understudy.core.workspace import write_atomically
 from understudy.distillation.curate import curate, poisonous
-from understudy.distillation.gate import Played, kind_of, weigh
+from understudy.distillation.gate import Played, kind_of, too_few, weigh
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER, ReaderTrainer, settings_of
 from understudy.graphs.refine import RefineDeps, RefineState, build_refine_graph
@@ -90,7 +91,10 @@ class DomainGate:
     def weigh(
         self, run: RefineState, files: Mapping[str, Path], examples: Sequence[Example], refused: Sequence[Example]
     ) -> GateReport:
-        """Promote or not. What refused examples say must not be said."""
+        """Promote or not; where examples are too few to tell, nothing is played. What is refused must not be said."""
+        short = too_few([kind_of(e) for e in examples])
+        if short is not None:
+            return short
         live = self._cast.playing(run["domain"], run["label"])
         candidate = self._cast.candidate(files, self._breadth)
         played = []

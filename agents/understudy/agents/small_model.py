@@ -21,11 +21,12 @@ from understudy.agents.engine import Engine, Generated, Token
 from understudy.agents.grammar import step_grammar
 from understudy.agents.profiles import PROFILES, QUOTING, Profile
 from understudy.agents.template import split_template
+from understudy.core.adapters import Probe
 from understudy.core.errors import InternalError, ModelFileError
 from understudy.core.protocols import Cancel
 from understudy.core.settings import SmallModelSettings
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Step, Taken, ToolStep
-from understudy.core.types import Evidence, Message, Observation, Probe
+from understudy.core.types import Evidence, Message, Observation
 
 __all__ = ["SmallModel", "starter_path"]
 

@@ -28,7 +28,7 @@ provider clients in `agents.experts`, file readers in `retrieval.load`, database
 
 from __future__ import annotations
 
-from understudy.core.types import Spend
+from understudy.core.usage import Spend
 
 __all__ = [
     "AdapterError",

@@ -20,9 +20,8 @@ from understudy.core.types import (
     Outcome,
     Passage,
     Scope,
-    SmallTokens,
-    Spend,
 )
+from understudy.core.usage import SmallTokens, Spend
 
 __all__ = [
     "FakeBudget",

@@ -17,9 +17,12 @@ __all__ = [
     "numbers_in",
     "numeric_match",
     "pure_number",
+    "same_answer",
     "token_f1",
 ]
 
+SAME_WORDS = 0.8
+"""Token F1 from which two answers say the same."""
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 SCALES = {
@@ -29,6 +32,9 @@ SCALES = {
     "million": Decimal(10**6),
     "billion": Decimal(10**9),
 }
+DIGITS = re.compile(r"\d[\d,.]*\d|\d")
+CURRENCY = re.compile(r"[$€£¥]")
+NEGATION = re.compile(r"\b(?:not|no|never|none|nor|neither|without|cannot)\b|n['’]t\b", re.IGNORECASE)
 NUMBER = re.compile(
     r"""
     (?<![\w.])                                     # not inside a word such as FY18
@@ -116,3 +122,40 @@ def numeric_match(predicted: str, gold: Iterable[str]) -> bool:
         return False
     targets = [n for n in map(pure_number, gold) if n is not None]
     return any(abs(numbers[0].value - t.value) <= t.unit / 2 for t in targets)
+
+
+def same_answer(said: str, wanted: str) -> bool:
+    """Whether two texts say the same.
+
+    Two plain numbers do if they are equal with sign and scale, up to rounding. Other answers do if they share tokens
+    (in SQuAD's form) with an F1 of 0.8 or more, and have the same numbers, signs, scales and negations: words alone
+    would take "12 million" for "13 million". Two currencies never agree.
+    """
+    if not normalised(said) or other_currency(said, wanted):
+        return False
+    if pure_number(said) and pure_number(wanted):
+        return numeric_match(said, [wanted])
+    same_facts = figures(said) == figures(wanted) and values(said) == values(wanted) and denied(said) == denied(wanted)
+    return same_facts and token_f1(said, [wanted]) >= SAME_WORDS
+
+
+def other_currency(a: str, b: str) -> bool:
+    """Whether both name a currency, and not the same."""
+    first, second = set(CURRENCY.findall(a)), set(CURRENCY.findall(b))
+    return bool(first and second and first != second)
+
+
+def figures(text: str) -> tuple[Counter[str], int]:
+    """The digits of every number of a text, without thousands separators, and how many numbers are negative."""
+    digits = Counter(found.replace(",", "") for found in DIGITS.findall(text))
+    return digits, sum(number.value < 0 for number in numbers_in(text))
+
+
+def values(text: str) -> Counter[Decimal]:
+    """What the numbers of a text amount to, scale words included."""
+    return Counter(number.value for number in numbers_in(text))
+
+
+def denied(text: str) -> bool:
+    """Whether a text denies something."""
+    return len(NEGATION.findall(text)) % 2 == 1

@@ -22,8 +22,8 @@ from understudy.core.types import (
     Outcome,
     Passage,
     Scope,
-    Spend,
 )
+from understudy.core.usage import Spend
 
 __all__ = [
     "Account",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from understudy.core.types import SmallTokens
+from understudy.core.usage import SmallTokens
 
 __all__ = [
     "LONGEST_ANSWER",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from understudy.core.data import Data
+from understudy.core.usage import ExpertTokens, Spend, Tokens
+
 __all__ = [
-    "ADAPTER_BASE_KEY",
-    "AdapterCard",
     "Answer",
     "Citation",
     "Document",
@@ -17,32 +17,20 @@ __all__ = [
     "Evidence",
     "Example",
     "ExpertAnswer",
-    "ExpertTokens",
     "Finding",
-    "GateReport",
     "Mark",
     "Message",
     "Observation",
     "Outcome",
     "Passage",
-    "Probe",
     "Route",
     "Scope",
-    "SmallTokens",
-    "Spend",
     "Status",
     "StepRecord",
-    "Tokens",
 ]
 
 Route = Literal["local", "cache", "expert", "declined"]
 Status = Literal["done", "waiting", "interrupted"]
-
-
-class Data(BaseModel):
-    """Immutable, and strict about its fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Scope(Data):
@@ -173,54 +161,6 @@ class Citation(Data):
     score: float
 
 
-class SmallTokens(Data):
-    """Tokens of the small model: prompt tokens read or found in the KV cache, tokens forced by the grammar, sampled."""
-
-    evaluated: int = 0
-    reused: int = 0
-    forced: int = 0
-    generated: int = 0
-
-    def __add__(self, other: SmallTokens) -> SmallTokens:
-        """The sum, count by count."""
-        return SmallTokens(
-            evaluated=self.evaluated + other.evaluated,
-            reused=self.reused + other.reused,
-            forced=self.forced + other.forced,
-            generated=self.generated + other.generated,
-        )
-
-
-class ExpertTokens(Data):
-    """Tokens that an expert was paid for."""
-
-    input: int = 0
-    output: int = 0
-
-
-class Spend(Data):
-    """What expert calls cost, or may cost: dollars, calls, and tokens in and out together."""
-
-    usd: float = 0.0
-    calls: int = 0
-    tokens: int = 0
-
-    def __add__(self, other: Spend) -> Spend:
-        """The sum, unit by unit."""
-        return Spend(usd=self.usd + other.usd, calls=self.calls + other.calls, tokens=self.tokens + other.tokens)
-
-    def __mul__(self, times: int) -> Spend:
-        """The same several times."""
-        return Spend(usd=self.usd * times, calls=self.calls * times, tokens=self.tokens * times)
-
-
-class Tokens(Data):
-    """All tokens an answer took."""
-
-    small: SmallTokens = SmallTokens()
-    expert: ExpertTokens = ExpertTokens()
-
-
 class StepRecord(BaseModel):
     """One step as it is shown and stored: its kind, its arguments, and what came of it."""
 
@@ -305,73 +245,6 @@ class Example(Data):
     """With which the expert was to be asked; 1 for a draft that was deferred."""
 
 
-class GateReport(Data):
-    """What the gate found: an adapter goes live only where nothing speaks against it."""
-
-    questions: int
-    """Gate examples of the domain."""
-    classes: dict[str, int] = {}
-    """How many of each kind of answer."""
-    missing: int = 0
-    """Gate examples that are missing before anything can be told."""
-    live: float = 0.0
-    """Agreement of the live model with the expert, every class counting the same."""
-    candidate: float = 0.0
-    p: float = 1.0
-    """Of the paired test that the candidate is no better."""
-    general_questions: int = 0
-    general_live: float = 0.0
-    general_candidate: float = 0.0
-    canaries: int = 0
-    """Planted or rejected texts that the candidate gave out."""
-    promoted: bool = False
-    reason: str
-
-
-class AdapterCard(Data):
-    """All that is known of an adapter: what it is for, what it was made from, what the gate found."""
-
-    version: str
-    run: str
-    """Of the refinement that made it."""
-    domain: str
-    label: str
-    """Access label: it serves only questions of collections that have it."""
-    base: str
-    """Name and content hash of the small model that it adapts."""
-    parent: str | None = None
-    """The version that was live when it was made."""
-    created: str
-    seed: int
-    examples: dict[str, int]
-    """How many of each role it was made with."""
-    trained_on: tuple[str, ...] = ()
-    """Ids of the examples that shaped it."""
-    documents: tuple[str, ...] = ()
-    """Those that the examples quote."""
-    rejected: dict[str, int] = {}
-    """Examples left out, by reason."""
-    training: dict[str, Any] = {}
-    """Loss, steps, seconds, CPU-seconds, peak memory."""
-    files: dict[str, str] = {}
-    """SHA-256 by name."""
-    settings: dict[str, Any] = {}
-    """How it is to be run."""
-    probe: tuple[float, ...] = ()
-    """What it says to a fixed question, to tell after a swap that it is in force."""
-    gate: GateReport
-
-    @property
-    def name(self) -> str:
-        """As outcomes know it."""
-        return f"{self.domain}/{self.version}@{self.digest[:12]}"
-
-    @property
-    def digest(self) -> str:
-        """Of its files."""
-        return hashlib.sha256("".join(f"{n}{h}" for n, h in sorted(self.files.items())).encode()).hexdigest()
-
-
 class Outcome(Data):
     """What became of a question, to learn from how far drafts can be trusted."""
 
@@ -388,21 +261,3 @@ class Outcome(Data):
     """With which an expert was to be asked, whatever came of it; 1 for a draft that was deferred."""
     drawn: bool = True
     """Whether an expert was to be asked."""
-
-
-ADAPTER_BASE_KEY = "understudy.base"
-"""In an adapter's GGUF: SHA-256 of the GGUF that it was trained on."""
-
-
-class Probe(Data):
-    """Logits after a fixed prompt without and with an adapter: after a swap, they prove that it is that adapter."""
-
-    adapter: str
-    """SHA-256 of its GGUF."""
-    base: str
-    """SHA-256 of the model's."""
-    tokens: tuple[int, ...]
-    ids: tuple[int, ...]
-    """The tokens whose logits are kept: those that the adapter made likeliest."""
-    base_logits: tuple[float, ...]
-    logits: tuple[float, ...]

@@ -13,14 +13,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import permutations
 
-from understudy.core.matching import Number, normalised, numbers_in, numeric_match, token_f1
+from understudy.core.matching import Number, normalised, numbers_in, same_answer
 from understudy.core.protocols import folded
 from understudy.core.types import Citation, Evidence, Example, ExpertAnswer
 
 __all__ = ["Curated", "curate", "fault_of", "poisonous"]
 
-SAME_WORDS = 0.8
-"""Token F1 from which two answers say the same; the measure that deferral goes by has it too."""
 MOST_OPERANDS = 12
 """Cited numbers that are combined: among more, some pair gives almost any number."""
 REFUSAL = re.compile(
@@ -63,7 +61,7 @@ def curate(examples: Sequence[Example]) -> list[Curated]:
         if not reasons[at]:
             groups[family(example)].append(at)
     for members in groups.values():
-        agree = all(same_answer(examples[members[0]].expert, examples[m].expert) for m in members[1:])
+        agree = all(say_the_same(examples[members[0]].expert, examples[m].expert) for m in members[1:])
         for at in members[1:] if agree else members:
             reasons[at] = "a duplicate of an earlier example" if agree else "contradicted by another example"
     return [Curated(e, reason) for e, reason in zip(examples, reasons, strict=True)]
@@ -76,15 +74,11 @@ def family(example: Example) -> tuple[str, ...]:
     return (folded(example.question), *earlier, example.scope.model_dump_json(), *versions)
 
 
-def same_answer(first: ExpertAnswer, second: ExpertAnswer) -> bool:
-    """Whether two experts say the same."""
-    if first.not_in_documents != second.not_in_documents:
-        return False
-    if first.not_in_documents or normalised(first.text) == normalised(second.text):
-        return True
-    if numbers_in(first.text) or numbers_in(second.text):
-        return numeric_match(first.text, [second.text])
-    return token_f1(first.text, [second.text]) >= SAME_WORDS
+def say_the_same(first: ExpertAnswer, second: ExpertAnswer) -> bool:
+    """Whether two experts do: both find nothing, or their texts are the same answer."""
+    if first.not_in_documents or second.not_in_documents:
+        return first.not_in_documents and second.not_in_documents
+    return same_answer(first.text, second.text)
 
 
 def fault_of(example: Example) -> str:

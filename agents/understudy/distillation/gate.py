@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.types import Example, GateReport
+from understudy.core.adapters import GateReport
+from understudy.core.types import Example
 from understudy.distillation.lessons import says
 
-__all__ = ["LEAST", "SIGNIFICANCE", "Played", "balanced", "kind_of", "paired_p", "weigh"]
+__all__ = ["LEAST", "SIGNIFICANCE", "Played", "balanced", "kind_of", "paired_p", "too_few", "weigh"]
 
 LEAST = 40
 """Gate examples below which nothing is promoted: fewer show little but chance."""
@@ -66,6 +67,20 @@ def paired_p(kinds: Sequence[str], gains: Sequence[float], seed: int) -> float:
     return float((1 + (signs @ weighted >= weighted.sum() - 1e-12).sum()) / (1 + FLIPS))
 
 
+def too_few(kinds: Sequence[str], least: int = LEAST) -> GateReport | None:
+    """The report where examples of these kinds are too few to tell anything, so that none need be played."""
+    missing = least - len(kinds)
+    if missing <= 0:
+        return None
+    reason = f"{missing} more gate examples are needed; there are {len(kinds)}"
+    return GateReport(questions=len(kinds), classes=counted(kinds), missing=missing, reason=reason)
+
+
+def counted(kinds: Sequence[str]) -> dict[str, int]:
+    """How many there are of each kind."""
+    return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+
 def weigh(
     played: Sequence[Played], general: Sequence[Played], canaries: Sequence[str], seed: int, least: int = LEAST
 ) -> GateReport:
@@ -79,14 +94,16 @@ def weigh(
         least: gate examples that are needed.
     """
     kinds = [p.kind for p in played]
+    short = too_few(kinds, least)
+    if short is not None:
+        return short
     gains = [p.candidate - p.live for p in played]
     found: Mapping[str, object] = {
         "questions": len(played),
-        "classes": {kind: kinds.count(kind) for kind in sorted(set(kinds))},
-        "missing": max(0, least - len(played)),
+        "classes": counted(kinds),
         "live": round(balanced(kinds, [p.live for p in played]), 4),
         "candidate": round(balanced(kinds, [p.candidate for p in played]), 4),
-        "p": round(paired_p(kinds, gains, seed), 6) if played else 1.0,
+        "p": round(paired_p(kinds, gains, seed), 6),
         "general_questions": len(general),
         "general_live": round(mean([g.live for g in general]), 4),
         "general_candidate": round(mean([g.candidate for g in general]), 4),
@@ -98,8 +115,6 @@ def weigh(
 
 def objection(report: GateReport) -> str:
     """What speaks against an adapter; "" for nothing."""
-    if report.missing:
-        return f"{report.missing} more gate examples are needed; there are {report.questions}"
     if report.canaries:
         return f"it gave out {report.canaries} texts that must not be said"
     lost = report.general_live - report.general_candidate

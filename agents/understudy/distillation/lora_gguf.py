@@ -11,8 +11,8 @@ import gguf
 from safetensors.torch import load_file
 from torch import Tensor
 
+from understudy.core.adapters import ADAPTER_BASE_KEY
 from understudy.core.errors import UserError
-from understudy.core.types import ADAPTER_BASE_KEY
 from understudy.distillation.base import Base
 from understudy.distillation.layout import llama_rows, tensor_name
 

@@ -19,8 +19,8 @@ from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
+from understudy.core.adapters import AdapterCard
 from understudy.core.errors import AdapterError
-from understudy.core.types import AdapterCard
 from understudy.core.workspace import write_atomically
 
 __all__ = ["Registry", "file_hash"]

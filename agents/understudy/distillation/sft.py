@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +17,12 @@ from tokenizers.models import WordLevel
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from understudy.core.memory import peak_mib
 from understudy.distillation.base import Base
 from understudy.distillation.identity import identity_of
 from understudy.distillation.train_decoder import LoraRecipe, OnProgress, Progress, Sequenced
 
-__all__ = ["lora_config", "peak_mib", "run_sft", "sft_config"]
-
-
-def peak_mib() -> float:
-    """The process's high-water mark of resident memory."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+__all__ = ["lora_config", "run_sft", "sft_config"]
 
 
 def run_sft(

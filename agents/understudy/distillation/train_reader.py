@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.memory import peak_mib
 from understudy.core.types import Example, Passage
 from understudy.core.workspace import write_atomically
 from understudy.distillation.batching import batches_of_like_length
@@ -123,7 +123,7 @@ class ReaderTrainer:
             "steps": steps,
             "seconds": round(time.monotonic() - began, 1),
             "cpu_seconds": round(time.process_time() - cpu, 1),
-            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "peak_mib": round(peak_mib()),
         }
         write_atomically(done, json.dumps(figures) + "\n")
         return figures

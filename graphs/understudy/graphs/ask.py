@@ -13,45 +13,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from functools import partial
 from typing import Any, Literal
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.runtime import Runtime
 
-from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
-from understudy.core.protocols import Account, Basis, Cached, CacheKey, Expert, Near, Payload, Retriever
+from understudy.core.errors import WorkspaceError
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
-from understudy.core.types import (
-    Answer,
-    Draft,
-    Evidence,
-    Example,
-    ExpertAnswer,
-    Message,
-    Observation,
-    Outcome,
-    Scope,
-    SmallTokens,
-    Spend,
-)
+from understudy.core.types import Draft, Evidence, ExpertAnswer, Message, Observation, Outcome, Scope
+from understudy.core.usage import SmallTokens
+from understudy.graphs.consulting import consult
 from understudy.graphs.outcome import answered
-from understudy.graphs.state import AskState, Deps, Turn, evidence_of
+from understudy.graphs.remembering import cache_key, learn, near_of, recall
+from understudy.graphs.state import AskState, Deps, Run, Turn, evidence_of
 from understudy.graphs.verify import draft_of
 
 __all__ = ["AskGraph", "build_ask_graph"]
 
 AskGraph = CompiledStateGraph[AskState, Deps, AskState, AskState]
-Run = Runtime[Deps]
 
 MAX_REPEATS = 2
 KEPT_TURNS = 20
 
 
-def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
-    """The graph, with its threads kept by a checkpointer."""
+def build_ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> AskGraph:
+    """The graph, with its threads kept by a checkpointer, if they are to be kept."""
     graph: StateGraph[AskState, Deps, AskState, AskState] = StateGraph(AskState, context_schema=Deps)
     graph.add_node("recall", recall)
     graph.add_node("plan", plan)
@@ -69,56 +56,6 @@ def build_ask_graph(checkpointer: BaseCheckpointSaver[Any]) -> AskGraph:
     graph.add_edge("learn", "respond")
     graph.add_edge("respond", END)
     return graph.compile(checkpointer=checkpointer)
-
-
-def cache_key(state: AskState) -> CacheKey:
-    """What must be equal for an answer to be given again."""
-    history = tuple(turn["question"] for turn in state["turns"])
-    return CacheKey(state["question"], Scope.model_validate(state["scope"]), state["principal"], history)
-
-
-def basis_of(state: AskState, answer: Answer) -> Basis:
-    """What an answer rests on: what it quotes, as it was read, or all that was there when the question was begun."""
-    # Of a document that changed between two searches the first version counts: such an answer is not given again.
-    read = {p.document: p.version for p in reversed(evidence_of(state).passages)}
-    quoted = {c.document for c in answer.citations if c.kind == "quote"}
-    return Basis({document: read[document] for document in sorted(quoted)}, state["versions"])
-
-
-async def recall(state: AskState, runtime: Run) -> AskState:
-    """An answer paid for already, to this question or to it in other words, if what it rests on is unchanged."""
-    deps, scope, key = runtime.context, Scope.model_validate(state["scope"]), cache_key(state)
-    versions = await asyncio.to_thread(deps.retriever.versions, scope)
-    found = await asyncio.to_thread(deps.cache.recall, key)
-    if found is not None and await asyncio.to_thread(holds, found.basis, versions, deps.retriever, scope):
-        return {"versions": versions, "cached": found.answer.model_dump(mode="json")}
-    for near in await asyncio.to_thread(deps.cache.near, key):
-        if await asyncio.to_thread(holds, near.cached.basis, versions, deps.retriever, scope):
-            given = near.cached.answer.model_dump(mode="json") if near.hit and not near.audit else None
-            return {"versions": versions, "cached": given, "near": state_of(near)}
-    return {"versions": versions, "cached": None}
-
-
-def state_of(near: Near) -> dict[str, Any]:
-    """A near question as the state keeps it."""
-    basis = {"cited": dict(near.cached.basis.cited), "versions": near.cached.basis.versions}
-    answer = near.cached.answer.model_dump(mode="json")
-    drawn = {"hit": near.hit, "audit": near.audit, "probability": near.probability}
-    return {"answer": answer, "basis": basis, "similarity": near.similarity, **drawn}
-
-
-def near_of(state: AskState) -> Near | None:
-    """The near question that the state keeps."""
-    kept = state["near"]
-    if kept is None:
-        return None
-    cached = Cached(Answer.model_validate(kept["answer"]), Basis(**kept["basis"]))
-    return Near(cached, kept["similarity"], kept["hit"], kept["audit"], kept["probability"])
-
-
-def holds(basis: Basis, versions: str, retriever: Retriever, scope: Scope) -> bool:
-    """Whether nothing has changed that an answer rests on."""
-    return retriever.unchanged(scope, basis.cited) if basis.cited else basis.versions == versions
 
 
 async def plan(state: AskState, runtime: Run) -> AskState:
@@ -236,108 +173,6 @@ async def judge(state: AskState, runtime: Run) -> AskState:
         "audit": judgement.audit,
         "blind": judgement.blind,
     }
-
-
-async def consult(state: AskState, runtime: Run) -> AskState:
-    """Ask the experts in turn, through the guard, until one answers."""
-    deps = runtime.context
-    if not len(deps.experts):
-        return {"expert": None, "reason": f"{state['reason']}; no expert is configured"}
-    scope = Scope.model_validate(state["scope"])
-    evidence = evidence_of(state)
-    update: AskState = {}
-    if len(evidence.passages) < deps.shown:
-        evidence = await asyncio.to_thread(widened, evidence, deps, state["question"], scope)
-        update["evidence"] = evidence.model_dump(mode="json")
-    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
-    history = [t["question"] for t in state["turns"]]
-    shown = None if state["blind"] else draft  # who compares must not be led by what is compared
-    refusals = []
-    try:
-        payload = await asyncio.to_thread(deps.brief, state["question"], scope, evidence.passages, shown, history)
-        for expert in await asyncio.to_thread(deps.experts.ranked, payload):
-            try:
-                reply, trouble = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
-            except (EgressRefused, BudgetError, ExpertError, SettingsError) as error:
-                refusals.append(str(error))
-                failed = error if isinstance(error, ExpertError) else None
-                await asyncio.to_thread(deps.experts.note, expert.name, scope, None, failed)
-                continue
-            reason = f"{state['reason']}; {trouble}" if trouble else state["reason"]
-            return {**update, "expert": reply.model_dump(mode="json"), "reason": reason}
-    except WorkspaceError as error:  # nothing can be booked or kept, so nothing is asked
-        refusals.append(str(error))
-    why = "; ".join(refusals) or "no expert can be asked now"
-    return {**update, "expert": None, "reason": f"{state['reason']}; {why}"}
-
-
-def widened(evidence: Evidence, deps: Deps, question: str, scope: Scope) -> Evidence:
-    """The evidence with what else a search for the question finds, up to what an expert is to be shown."""
-    held = {(p.document, p.start, p.end) for p in evidence.passages}
-    found = deps.retriever.search(question, scope, limit=deps.shown)
-    new = [p for p in found if (p.document, p.start, p.end) not in held][: deps.shown - len(held)]
-    return evidence.extended(Observation(passages=tuple(new)), question)
-
-
-async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) -> tuple[ExpertAnswer, str]:
-    """Ask an expert with its worst case set aside; what was never settled stays spent.
-
-    The answer comes with what could not be written down: what was paid for is answered with all the same.
-    """
-    account = Account(state["id"], state["thread"], state["principal"], state["job"])
-    reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, expert.worst(payload))
-    try:
-        reply = await expert.ask(payload)
-    except ExpertError as error:
-        if error.spent is not None:
-            await asyncio.to_thread(deps.budget.settle, reservation, error.spent)
-        raise
-    except SettingsError:  # it could not be set up, so nothing was sent
-        await asyncio.to_thread(deps.budget.settle, reservation, Spend())
-        raise
-    try:
-        await asyncio.to_thread(deps.budget.settle, reservation, reply.spent)
-        await asyncio.to_thread(deps.experts.note, expert.name, payload.scope, reply, None)
-    except WorkspaceError as error:
-        return reply, f"the call could not be booked: {error}"
-    return reply, ""
-
-
-async def learn(state: AskState, runtime: Run) -> AskState:
-    """Keep what the expert taught: an example to train on later, and the answer for the next time.
-
-    What was paid for is answered with even where it can't be kept.
-    """
-    deps = runtime.context
-    example = Example(
-        question=state["question"],
-        scope=Scope.model_validate(state["scope"]),
-        label=deps.label,
-        history=tuple(t["question"] for t in state["turns"]),
-        transcript=tuple(Message.model_validate(m) for m in state["transcript"]),
-        evidence=evidence_of(state),
-        draft=Draft.model_validate(state["draft"]) if state["draft"] else None,
-        expert=ExpertAnswer.model_validate(state["expert"]),
-        small_model=deps.small_model,
-        principal=state["principal"],
-        signals=state["signals"],
-        probability=state["probability"],
-    )
-    answer, near = answered(state, deps.clock()), near_of(state)
-
-    def remember() -> None:
-        if near is not None:
-            deps.cache.note(cache_key(state), near, answer)
-        deps.cache.remember(cache_key(state), Cached(answer, basis_of(state, answer)))
-
-    reason = state["reason"]
-    # They may lie in two databases, of which one may be down.
-    for what, keep in (("as an example", partial(deps.examples.add, example)), ("for the next time", remember)):
-        try:
-            await asyncio.to_thread(keep)
-        except WorkspaceError as error:
-            reason = f"{reason}; the answer could not be kept {what}: {error}"
-    return {"reason": reason}
 
 
 async def respond(state: AskState, runtime: Run) -> AskState:

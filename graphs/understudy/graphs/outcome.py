@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from understudy.core.types import Answer, Citation, Draft, ExpertAnswer, SmallTokens, StepRecord, Tokens
+from understudy.core.types import Answer, Citation, Draft, ExpertAnswer, StepRecord
+from understudy.core.usage import SmallTokens, Tokens
 from understudy.graphs.state import AskState, evidence_of
 from understudy.graphs.verify import absence
 

@@ -21,7 +21,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from understudy.core.types import AdapterCard, Example, GateReport
+from understudy.core.adapters import AdapterCard, GateReport
+from understudy.core.types import Example
 
 __all__ = ["RefineDeps", "RefineGraph", "RefineState", "build_refine_graph"]
 

@@ -6,16 +6,17 @@ import asyncio
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextvars import Context
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from langgraph.checkpoint.memory import InMemorySaver
 from langsmith import tracing_context
 
 from understudy.core.errors import InternalError
-from understudy.core.types import Answer, Evidence, Scope, SmallTokens, StepRecord
-from understudy.graphs.ask import AskGraph, build_ask_graph
+from understudy.core.types import Answer, Evidence, Scope, StepRecord
+from understudy.core.usage import SmallTokens
+from understudy.graphs.ask import AskGraph
 from understudy.graphs.state import AskState, Deps, Event, Turn
 
 __all__ = ["alone", "ask", "stream"]
@@ -66,22 +67,29 @@ async def ask(graph: AskGraph, deps: Deps, question: str, scope: Scope, principa
     return answer
 
 
-async def alone(deps: Deps, question: str, scope: Scope, principal: str, earlier: Sequence[str]) -> None:
+async def alone(
+    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, earlier: Sequence[str]
+) -> None:
     """Let the small model answer outside any thread; what comes of it is noted, and nothing else is kept.
 
     Args:
+        graph: without a checkpointer.
         deps: with nobody to ask, and nothing to remember.
         question: to answer.
         scope: of what.
         principal: who asked.
         earlier: the questions of its thread before it.
     """
-    graph = build_ask_graph(InMemorySaver())
     turns: list[Turn] = [{"question": asked, "answer": ""} for asked in earlier]
     start = fresh(question, scope, principal, "", None, deps.clock()) | {"turns": turns}
-    config: Any = {"configurable": {"thread_id": ""}, "recursion_limit": 4 * deps.max_steps + 20}
-    with tracing_context(enabled=False):
-        await graph.ainvoke(start, config, context=deps)
+    config: Any = {"recursion_limit": 4 * deps.max_steps + 20}
+
+    async def run() -> None:
+        with tracing_context(enabled=False):
+            await graph.ainvoke(start, config, context=deps)
+
+    # In an empty context: from its own, a refinement's graph would hand down its checkpointer.
+    await asyncio.create_task(run(), context=Context())
 
 
 async def stream(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
+from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict
 
 from understudy.core.protocols import (
@@ -25,7 +26,7 @@ from understudy.core.protocols import (
 )
 from understudy.core.types import Draft, Evidence, Passage, Scope, StepRecord
 
-__all__ = ["AskState", "Deps", "Event", "Turn"]
+__all__ = ["AskState", "Deps", "Event", "Run", "Turn", "evidence_of"]
 
 Brief = Callable[[str, Scope, Sequence[Passage], Draft | None, Sequence[str]], Payload]
 
@@ -118,6 +119,10 @@ class Deps:
     on_text: Callable[[str], None] = no_text
     cancel: Cancel = never
     clock: Callable[[], float] = time.time
+
+
+Run = Runtime[Deps]
+"""What a node is given beside the state."""
 
 
 def evidence_of(state: AskState) -> Evidence:

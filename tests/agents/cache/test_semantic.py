@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, select
 
-from understudy.agents.cache.semantic import SemanticCache
+from understudy.agents.cache.semantic import SemanticCache, meanings
 from understudy.agents.records import Records
+from understudy.agents.records import cache as answers
 from understudy.core.protocols import Basis, Cached, CacheKey
 from understudy.core.settings import CacheSettings, DeferralSettings, Settings
 from understudy.core.types import Answer, Citation, Scope
@@ -89,6 +91,36 @@ def test_off_means_off(records: Records) -> None:
     assert cache.near(OTHER_WORDS) == ()
     assert cache.recall(KEY) == CACHED
     assert vectors.asked == []
+
+
+def kept(records: Records) -> int:
+    with records.engine.connect() as db:
+        return len(db.execute(select(meanings)).all())
+
+
+def test_what_a_question_meant_goes_when_its_answer_is_deleted(records: Records) -> None:
+    cache = cache_of(records, Vectors())
+    other = replace(KEY, question="What does Acme make?")
+    for key in (KEY, other):
+        cache.remember(key, replace(CACHED, answer=answer(key.question)))
+    with records.engine.begin() as db:
+        db.execute(delete(answers).where(answers.c.question == KEY.question))
+    assert kept(records) == 1
+    assert cache.near(OTHER_WORDS) == ()
+    assert cache.near(replace(other, question="Please tell me: what does Acme make?"))
+
+
+def test_what_a_question_meant_goes_when_its_answer_is_replaced(records: Records) -> None:
+    cache = cache_of(records, Vectors())
+    later = Cached(answer(KEY.question, "Ben"), CACHED.basis)
+    for _ in range(2):
+        cache.remember(KEY, CACHED)
+    assert kept(records) == 1
+    cache_of(records, Vectors(), semantic=False).remember(KEY, later)
+    assert kept(records) == 0, "switched off, it keeps nothing of what was before either"
+    assert cache.near(OTHER_WORDS) == ()
+    cache.remember(KEY, later)
+    assert [n.cached for n in cache.near(OTHER_WORDS)] == [later]
 
 
 def test_too_little_alike_or_no_promise_is_no_hit_but_is_compared(records: Records) -> None:

@@ -14,7 +14,7 @@ from understudy.agents.deferral.budget import Ledger
 from understudy.core.errors import BudgetError, WorkspaceError
 from understudy.core.protocols import Account
 from understudy.core.settings import BudgetSettings
-from understudy.core.types import Spend
+from understudy.core.usage import Spend
 
 ONE = Spend(usd=0.02, calls=1, tokens=100)
 

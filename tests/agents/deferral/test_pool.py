@@ -11,7 +11,8 @@ from understudy.core.errors import ExpertReplyError, ExpertUnavailableError
 from understudy.core.fakes import FakeExpert
 from understudy.core.protocols import Expert, Payload
 from understudy.core.settings import ExpertSettings
-from understudy.core.types import Citation, ExpertAnswer, Scope, Spend
+from understudy.core.types import Citation, ExpertAnswer, Scope
+from understudy.core.usage import Spend
 
 PAYLOAD = Payload("system", "user", (), "q", Scope(collection="reports"))
 DOWN = ExpertUnavailableError("down")

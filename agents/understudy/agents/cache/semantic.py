@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, delete, insert, select
+from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, delete, insert, select, text
 
 from understudy.agents.cache.facts import VERSION, facts_of
 from understudy.agents.cache.threshold import Threshold, learned, prior_threshold
-from understudy.agents.deferral.agreement import NAME, same_answer
+from understudy.agents.deferral.agreement import NAME
 from understudy.agents.deferral.promise import Label
 from understudy.agents.records import Records, digest
+from understudy.core.matching import same_answer
 from understudy.core.protocols import Cached, CacheKey, Near, folded
 from understudy.core.settings import Settings
 from understudy.core.sqlite import now, workspace_errors
@@ -47,6 +48,11 @@ comparisons = Table(
     Column("measure", String),
     Column("created", String),
 )
+GO_TOGETHER = text(
+    "CREATE TRIGGER IF NOT EXISTS meaning_goes_with_answer AFTER DELETE ON answers "
+    "BEGIN DELETE FROM meanings WHERE key = OLD.key; END"
+)
+"""Whoever deletes or replaces an answer, what its question meant goes in the same transaction."""
 
 
 class SemanticCache:
@@ -81,6 +87,8 @@ class SemanticCache:
         self._threshold: Threshold | None = None
         with workspace_errors(records.path):
             metadata.create_all(self._engine)
+            with self._engine.begin() as db:
+                db.execute(GO_TOGETHER)
 
     def recall(self, key: CacheKey) -> Cached | None:
         """What is stored under exactly this key (questions compared up to case and white space), stale or not."""
@@ -182,4 +190,4 @@ def vector_of(values: Sequence[float]) -> NDArray[np.float16]:
 def agree(a: Answer, b: Answer) -> bool:
     """Whether two answers of experts say the same; that something is not there is one answer."""
     absent = [any(c.kind == "absence" for c in answer.citations) for answer in (a, b)]
-    return absent[0] == absent[1] and (absent[0] or same_answer(a.text, b.text) == 1)
+    return absent[0] == absent[1] and (absent[0] or same_answer(a.text, b.text))

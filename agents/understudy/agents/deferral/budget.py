@@ -20,7 +20,7 @@ from understudy.core.errors import BudgetError
 from understudy.core.protocols import Account
 from understudy.core.settings import BudgetSettings
 from understudy.core.sqlite import open_sqlite, workspace_errors
-from understudy.core.types import Spend
+from understudy.core.usage import Spend
 
 __all__ = ["Ledger"]
 

@@ -123,7 +123,7 @@ def alone(agent: Agent, questions: Sequence[Asked], label: str) -> list[float]:
     found = []
     with bar(f"alone, {label}", len(questions)) as advance:
         for number, question in enumerate(questions, 1):
-            outcome = agent.rehearsed(as_example(question, players.name), players)
+            outcome = agent.learning.rehearsed(as_example(question, players.name), players)
             text = outcome.draft.text if outcome.draft else None
             found.append(float(question.kind == "not there") if text is None else right_text(question, text))
             advance(number, None)

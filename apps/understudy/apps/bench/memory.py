@@ -18,6 +18,7 @@ from typing import Any
 
 from understudy.apps.bench.process import environment
 from understudy.core.errors import UnderstudyError
+from understudy.core.memory import peak_mib
 
 __all__ = ["WAYS", "Way", "measure_memory", "row_of"]
 
@@ -118,7 +119,7 @@ def train_one_way(way: Way, steps: int, seed: int) -> dict[str, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM
     from trl import SFTTrainer
 
-    from understudy.distillation.sft import dataset, lora_config, no_tokenizer, peak_mib, sft_config
+    from understudy.distillation.sft import dataset, lora_config, no_tokenizer, sft_config
     from understudy.distillation.train_decoder import LoraRecipe, Sequenced
 
     torch.manual_seed(seed)

@@ -17,6 +17,7 @@ from understudy.apps.bench.code import portions
 from understudy.apps.folder import read_lines
 from understudy.apps.metrics import quantile
 from understudy.core.errors import DocumentError, UnderstudyError
+from understudy.core.memory import peak_mib
 
 __all__ = ["Finished", "command", "measure_ingest", "measure_startup"]
 
@@ -59,8 +60,7 @@ def command(workspace: Path, *arguments: str) -> Finished:
         if process.returncode != 0:
             raise UnderstudyError(f"`understudy {arguments[0]}` ended with {process.returncode}: {last}")
         stdout.seek(0)
-        unit = 2**20 if sys.platform == "darwin" else 2**10
-        return Finished(stdout.read(), seconds, first, usage.ru_maxrss / unit)
+        return Finished(stdout.read(), seconds, first, peak_mib(usage))
 
 
 def environment() -> dict[str, str]:

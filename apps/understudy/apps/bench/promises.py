@@ -19,7 +19,7 @@ from understudy.apps.bench.curves import group_draws
 from understudy.core.errors import BudgetError
 from understudy.core.protocols import Account
 from understudy.core.settings import BudgetSettings
-from understudy.core.types import Spend
+from understudy.core.usage import Spend
 
 __all__ = ["estimate_coverage", "never_exceeded", "possible", "tried"]
 

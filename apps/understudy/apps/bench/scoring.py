@@ -10,7 +10,8 @@ from typing import Any
 from understudy.apps.bench.data import Question
 from understudy.apps.metrics import auroc, interval, quantile
 from understudy.core.matching import contains_answer, exact_match, numeric_match, pure_number, token_f1
-from understudy.core.types import Answer, SmallTokens, StepRecord
+from understudy.core.types import Answer, StepRecord
+from understudy.core.usage import SmallTokens
 
 __all__ = [
     "Scored",

@@ -73,7 +73,7 @@ def candidate(agent: Agent, seed: int, teach: Callable[[Sequence[Example]], Sequ
         trainer.train(Path(made), train, held_out, others)
         files = trainer.export(Path(made), held_out)
         run: Any = {"domain": PLACE[0], "label": PLACE[1], "seed": seed}
-        report = agent.refinery.gate.weigh(run, files, parts["gate"], [])
+        report = agent.learning.refinery.gate.weigh(run, files, parts["gate"], [])
     return {
         "trained_on": len(train),
         "gate_examples": report.questions,
@@ -91,7 +91,7 @@ def candidate(agent: Agent, seed: int, teach: Callable[[Sequence[Example]], Sequ
 
 def parts_of(agent: Agent) -> Mapping[str, list[Example]]:
     """The examples that curation lets through, by part."""
-    held = agent.refinery.examples
+    held = agent.learning.refinery.examples
     examples = held.collected(*PLACE)
     reasons = held.rejections(list(examples.values()))
     parts: dict[str, list[Example]] = {"train": [], "held_out": [], "gate": [], "calibrate": []}

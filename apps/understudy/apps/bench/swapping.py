@@ -16,9 +16,10 @@ from safetensors.numpy import load_file, save_file
 from understudy.agents import Agent
 from understudy.agents.cast import probe_of
 from understudy.apps.metrics import quantile
+from understudy.core.adapters import AdapterCard, GateReport
 from understudy.core.errors import UnderstudyError
 from understudy.core.settings import DeferralSettings, Settings
-from understudy.core.types import AdapterCard, GateReport, Outcome
+from understudy.core.types import Outcome
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER
 from understudy.retrieval.onnx_models import READER_WEIGHTS
