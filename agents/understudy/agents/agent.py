@@ -28,13 +28,14 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.examples import open_examples
 from understudy.agents.experts import build_experts
-from understudy.agents.general import general_answers
+from understudy.agents.general import general_answers, general_steps
 from understudy.agents.guard import EgressGuard
 from understudy.agents.loop import Loop
 from understudy.agents.records import Records
 from understudy.agents.refining import AdapterKeeper, DomainExamples, DomainGate, Refinery, Relabelling
 from understudy.agents.rehearsal import NoCache, NoExperts, Noted
 from understudy.agents.small_model import SmallModel, starter_path
+from understudy.agents.training import trainer_of
 from understudy.core.errors import AdapterError, ModelFileError, QuestionError, ScopeError
 from understudy.core.protocols import Cancel, Payload
 from understudy.core.settings import Settings
@@ -43,7 +44,6 @@ from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
 from understudy.distillation.registry import Registry
-from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import alone, stream
 from understudy.graphs.state import Deps, Event, never
@@ -92,9 +92,7 @@ class Agent:
         self.guard = EgressGuard(settings, self.sensitivity)
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
-        self.cast = Cast(
-            self.registry, self.model, self.model.name, self.reader, self.retriever, settings.small_model.threads
-        )
+        self.cast = Cast(self.registry, self.model, self.reader, self.retriever, settings.small_model.threads)
         self.deferral = Deferral(
             workspace,
             settings.deferral,
@@ -264,8 +262,9 @@ class Agent:
             stopped.set()
 
     def _refinery(self) -> Refinery:
-        trainer = ReaderTrainer(self.retriever, ReaderRecipe(seed=self.settings.refine.seed))
-        breadth = trainer.recipe.breadth
+        trainer = trainer_of(self.retriever, self.model, self.settings.refine)
+        breadth = trainer.reader.recipe.breadth
+        general = general_steps if self.model.profile.writes else general_answers
         examples = DomainExamples(self.example_store.examples, self.taught_at)
 
         return Refinery(
@@ -273,8 +272,8 @@ class Agent:
             checkpoints=self.workspace.refinements,
             examples=examples,
             trainer=trainer,
-            gate=DomainGate(self.cast, self.rehearsed, general_answers, breadth),
-            keeper=AdapterKeeper(self.registry, self.cast, self.model.name, breadth, trainer),
+            gate=DomainGate(self.cast, self.rehearsed, general, breadth),
+            keeper=AdapterKeeper(self.registry, self.cast, self.model.name, breadth),
             relabelling=Relabelling(examples, self.rehearsed, self.cast, self.deferral),
             settings=self.settings.refine,
         )

@@ -28,10 +28,11 @@ from understudy.core.settings import RefineSettings
 from understudy.core.types import AdapterCard, Draft, Example, GateReport, Outcome
 from understudy.core.workspace import write_atomically
 from understudy.distillation.curate import curate, poisonous
+from understudy.distillation.decoder_trainer import DECODER
 from understudy.distillation.gate import Played, kind_of, weigh
 from understudy.distillation.registry import Registry
-from understudy.distillation.train_reader import ADAPTER, ReaderTrainer, settings_of
-from understudy.graphs.refine import RefineDeps, RefineState, build_refine_graph
+from understudy.distillation.train_reader import ADAPTER
+from understudy.graphs.refine import RefineDeps, RefineState, Trainer, build_refine_graph
 
 __all__ = ["AdapterKeeper", "DomainExamples", "DomainGate", "Refinery", "Relabelling"]
 
@@ -94,8 +95,9 @@ class DomainGate:
         live = self._cast.playing(run["domain"], run["label"])
         candidate = self._cast.candidate(files, self._breadth)
         played = []
-        for example in examples:
-            before, after = (self._rehearse(example, players) for players in (live, candidate))
+        # One after the other: changing the small model's LoRA at every question would cost what it has read.
+        befores, afters = ([self._rehearse(e, players) for e in examples] for players in (live, candidate))
+        for example, before, after in zip(examples, befores, afters, strict=True):
             said = after.draft.text if after.draft else ""
             played.append(Played(kind_of(example), worth(before.draft, example), worth(after.draft, example), said))
         pairs = zip(self._general(live), self._general(candidate), strict=True)
@@ -123,12 +125,12 @@ class AdapterKeeper:
     cast: Cast
     base: str
     breadth: int
-    trainer: ReaderTrainer
 
     def keep(self, run: RefineState, files: Mapping[str, Path], examples: Sequence[Example]) -> AdapterCard:
         """Store the candidate with its card, once a run."""
         live = self.registry.history(run["domain"], run["label"])
         probe = probe_of(self.cast.reader(files[ADAPTER], self.breadth))
+        worn = self.cast.model.wearing(files[DECODER]) if DECODER in files else None
 
         def make(version: str, hashes: Mapping[str, str]) -> AdapterCard:
             return AdapterCard(
@@ -146,8 +148,9 @@ class AdapterKeeper:
                 rejected=run["rejected"],
                 training=run["training"],
                 files=dict(hashes),
-                settings=dict(settings_of(self.trainer.recipe)),
+                settings={"breadth": self.breadth},
                 probe=probe,
+                decoder_probe=worn.probe if worn else None,
                 gate=GateReport.model_validate(run["report"]),
             )
 
@@ -207,7 +210,7 @@ class Refinery:
     """Of adapters; runs in progress lie beside them."""
     checkpoints: Path
     examples: DomainExamples
-    trainer: ReaderTrainer
+    trainer: Trainer
     gate: DomainGate
     keeper: AdapterKeeper
     relabelling: Relabelling
