@@ -89,6 +89,7 @@ def test_a_killed_run_goes_on_and_gives_a_gguf_once(
         if progress.step == 4 and progress.loss is not None:
             raise Killed
 
+    assert trainer.export(tmp_path) == {}
     with monkeypatch.context() as doomed:
         doomed.setattr(decoder_trainer, "show", kill)
         with pytest.raises(Killed):

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from understudy.core.errors import InternalError, UserError
+from understudy.core.errors import UserError
 from understudy.core.types import Example
 from understudy.core.workspace import write_atomically
 from understudy.distillation.curate import Curated
@@ -58,13 +58,11 @@ class DecoderTrainer:
         return figures
 
     def export(self, folder: Path) -> dict[str, Path]:
-        """Its GGUF, if there is one. Raises `InternalError` before training."""
-        if not (folder / FIGURES).exists():
-            raise InternalError(f"{folder}: the small model was to be trained before it is exported")
-        figures = json.loads((folder / FIGURES).read_text(encoding="utf-8"))
-        if "left_out" in figures:
+        """Its GGUF, if there is one: a run that began under other settings may have trained none."""
+        done, target = folder / FIGURES, folder / DECODER
+        figures = json.loads(done.read_text(encoding="utf-8")) if done.exists() else {}
+        if "run" not in figures:
             return {}
-        target = folder / DECODER
         if not target.exists():
             from understudy.distillation.base import Base
             from understudy.distillation.lora_gguf import write_adapter
