@@ -150,10 +150,14 @@ def test_a_lora_of_its_own_is_made_worn_and_taken_off_again(opened: Opened) -> N
         assert card.decoder_probe is not None
         assert card.decoder_probe.adapter == file_hash(made)
         assert playing(agent) is before, "nothing is live that nobody promoted"
+        files = {name: path for name in card.files if (path := agent.registry.file(card, name))}
+        candidate = agent.cast.candidate(files, SMALL.breadth).planner
+        assert isinstance(candidate, SmallModel)
 
         agent.promote("default", "v1", force=True)
         worn = playing(agent)
         assert np.abs(logits(worn) - bare).mean() > 0.01
+        assert logits(candidate) == pytest.approx(logits(worn), abs=1e-3), "the gate plays what goes live"
         assert logits(worn)[list(card.decoder_probe.ids)] == pytest.approx(card.decoder_probe.logits, abs=1e-3)
         assert logits(before) == pytest.approx(bare, abs=1e-3), "who holds the planner from before goes on with it"
 
