@@ -356,7 +356,7 @@ def test_what_was_taught_under_an_access_label_stays_under_it(
             agent.example_store.add(example(f"Before labels, {label}", "trains", label=None))
             shown = {(row["question"], row["label"]) for row in agent.examples()}
             staff, everyone = (
-                [e.question for e in agent.refinery.examples.collected("travel", place).values()]
+                [e.question for e in agent.learning.refinery.examples.collected("travel", place).values()]
                 for place in ("staff", "everyone")
             )
             status = agent.status()

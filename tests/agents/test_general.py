@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from understudy.agents.cast import Players
-from understudy.agents.general import GeneralQuestion, general_answers, general_set
+from understudy.agents.general import GeneralQuestion, general_answers, general_set, general_steps
 from understudy.core.fakes import FakePlanner, FakeRetriever
-from understudy.core.types import Finding, Observation, Passage
+from understudy.core.steps import AnswerStep, Decline, Quote, Step, Taken
+from understudy.core.types import Evidence, Finding, Message, Observation, Passage, SmallTokens
 from understudy.retrieval.verdict import polar
 
 ANSWERABLE, UNANSWERABLE = 110, 40
@@ -81,3 +82,36 @@ def test_what_a_reader_is_not_sure_of_is_not_said() -> None:
 def test_the_answers_come_in_the_order_of_the_questions() -> None:
     answers = general_answers(Players(FakePlanner([]), Reader(gold), FakeRetriever(), "fake"))  # type: ignore[arg-type]
     assert [said for _, said in answers] == [gold(q) or "" for q in general_set()]
+
+
+class Writer(FakePlanner):
+    """Answers in its own words what it is shown; `None` declines."""
+
+    def __init__(self, says: Said) -> None:
+        super().__init__([])
+        self.says = says
+
+    def next_step(self, transcript: Sequence[Message], evidence: Evidence, **how: Any) -> Taken:
+        assert how == {"final": True}
+        assert [m.role for m in transcript] == ["user", "assistant", "user"]
+        (passage,) = evidence.passages
+        (asked,) = (q for q in general_set() if (q.question, q.text) == (transcript[0].content, passage.text))
+        said = self.says(asked)
+        step: Step = Decline(reason="not_in_documents")
+        if said is not None:
+            step = AnswerStep(quotes=[Quote(passage=1, quote=asked.title)], text=said)
+        return Taken(step, "", SmallTokens(), 0.0, -1.0, -1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("says", "right"),
+    [
+        pytest.param(lambda q: f"It is {gold(q)}, as the text says." if q.answers else None, 150, id="right"),
+        pytest.param(lambda q: None, UNANSWERABLE, id="declines"),
+        pytest.param(lambda q: (q.answers or ("a guess",))[0], ANSWERABLE, id="never declines"),
+        pytest.param(lambda q: q.text[:600], 0, id="reads out"),
+    ],
+)
+def test_models_that_write_are_told_apart_too(says: Said, right: int) -> None:
+    answers = general_steps(Players(Writer(says), Reader(gold), FakeRetriever(), "fake"))  # type: ignore[arg-type]
+    assert sum(score for score, _ in answers) == right

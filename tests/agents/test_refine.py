@@ -20,6 +20,7 @@ from understudy.apps.cli import app
 from understudy.core.errors import AdapterError, ScopeError
 from understudy.core.settings import ExpertSettings, RefineSettings, Settings
 from understudy.core.types import Example, Outcome
+from understudy.distillation.candidate import CandidateTrainer
 from understudy.distillation.gate import LEAST
 from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer
 from understudy.graphs.refine import RefineState
@@ -101,13 +102,14 @@ def settings(room: Path) -> Settings:
 @pytest.fixture
 def agent(taught: Path) -> Iterator[Agent]:
     with Agent.open(taught, settings=settings(taught.parent)) as opened:
-        trainer = ReaderTrainer(opened.retriever, SMALL)
         learning, refinery = opened.learning, opened.learning.refinery
+        assert isinstance(refinery.trainer, CandidateTrainer)
+        trainer = replace(refinery.trainer, reader=ReaderTrainer(opened.retriever, SMALL))
         learning.refinery = replace(
             refinery,
             trainer=trainer,
             gate=DomainGate(opened.cast, learning.rehearsed, lambda players: [], SMALL.breadth),
-            keeper=replace(refinery.keeper, trainer=trainer, breadth=SMALL.breadth),
+            keeper=replace(refinery.keeper, breadth=SMALL.breadth),
         )
         yield opened
 
@@ -120,6 +122,8 @@ def test_what_is_learned_goes_live_only_when_it_is_proved_or_forced_and_can_be_t
     assert found["version"] == "v1"
     assert "more gate examples are needed" in found["reason"]
     assert found["training"]["peak_mib"] > 0
+    assert "small_model" not in found["training"], "the starter reads nothing, and has no LoRA of its own"
+    assert "decoder.gguf" not in agent.adapter("default", "v1").files
     due = replace(agent.learning.refinery, settings=RefineSettings(every=10))
     assert not due.due(), "no new examples have come"
     (due.root / "refined.json").write_text('{"examples": 50}')
@@ -162,7 +166,7 @@ def test_a_tampered_adapter_is_not_taken_up(agent: Agent) -> None:
         with pytest.raises(AdapterError, match="was changed since it was made"):
             agent.cast.swap("default", "default")
         # A workspace with a damaged adapter opens all the same, or nobody could roll back.
-        bare = Cast(agent.registry, agent.model, agent.model.name, agent.reader, agent.retriever)
+        bare = Cast(agent.registry, agent.model, agent.reader, agent.retriever)
         assert bare.in_force() == card.name
         assert CollectionsCast(bare, agent.place).name("default") == f"{agent.model.name}+{card.name}"
         with pytest.raises(AdapterError, match="was changed since it was made"):

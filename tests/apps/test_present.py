@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from understudy.agents.deferral.derive import Derivation
-from understudy.apps.present import show_status
+from understudy.apps.present import show_refinement, show_status
 
 PROMISE = Derivation(
     small_model="starter@1", max_quality_loss=0.02, confidence=0.9, threshold=0.83, labels=400, tested=180,
@@ -53,3 +53,16 @@ def test_what_is_not_there_is_said() -> None:
     text = shown(experts=[down])
     for words in ("recorded; left alone for a minute: it was down", "none yet", "any"):
         assert words in text
+
+
+def test_what_became_of_the_small_model_is_told() -> None:
+    run: dict[str, Any] = {"domain": "law", "version": "v1", "promoted": False, "reason": "too few", "rejected": {}}
+    why = "peft is not installed; install it with: pip install 'understudy[refine]'"
+    learned = {"rows": 40, "steps": 15, "before": 1.25, "after": 0.5}
+    console = Console(file=io.StringIO(), width=160)
+    trainings = ({"steps": 3, "small_model": {"left_out": why}}, {"small_model": learned}, {"steps": 3}, None)
+    show_refinement(console, [{**run, "training": training} for training in trainings])
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"the small model was not trained, the reader alone was: {why}" in text
+    assert "40 transcripts, 15 steps, held-out loss 1.250 → 0.500" in text
+    assert text.count("the small model") == 2

@@ -28,6 +28,7 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.examples import open_examples
 from understudy.agents.experts import build_experts
+from understudy.agents.general import general_answers, general_steps
 from understudy.agents.guard import EgressGuard
 from understudy.agents.learning import Learning
 from understudy.agents.loop import Loop
@@ -35,6 +36,7 @@ from understudy.agents.records import Records
 from understudy.agents.refining import DomainExamples
 from understudy.agents.rehearsal import Rehearsal
 from understudy.agents.small_model import SmallModel, starter_path
+from understudy.agents.training import trainer_of
 from understudy.core.adapters import AdapterCard
 from understudy.core.errors import ModelFileError, QuestionError, ScopeError
 from understudy.core.protocols import Cancel, Payload
@@ -44,7 +46,6 @@ from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
 from understudy.distillation.registry import Registry
-from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import stream
 from understudy.graphs.state import Deps, Event, never
@@ -93,9 +94,7 @@ class Agent:
         self.guard = EgressGuard(settings, self.sensitivity)
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
-        self.cast = Cast(
-            self.registry, self.model, self.model.name, self.reader, self.retriever, settings.small_model.threads
-        )
+        self.cast = Cast(self.registry, self.model, self.reader, self.retriever, settings.small_model.threads)
         self.deferral = Deferral(
             workspace,
             settings.deferral,
@@ -117,7 +116,8 @@ class Agent:
             workspace,
             settings.refine,
             DomainExamples(self.example_store.examples, self.taught_at),
-            ReaderTrainer(self.retriever, ReaderRecipe(seed=settings.refine.seed)),
+            trainer_of(self.retriever, self.model, settings.refine),
+            general_steps if self.model.profile.writes else general_answers,
             self.registry,
             self.cast,
             self.model.name,

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from understudy.core.adapters import AdapterCard
+from understudy.agents.small_model import SmallModel
+from understudy.core.adapters import AdapterCard, Probe
 from understudy.core.errors import AdapterError
 from understudy.core.protocols import Planner
 from understudy.core.types import Passage
+from understudy.distillation.decoder_trainer import DECODER
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER, HEADS
 from understudy.retrieval.heads import Heads
@@ -49,8 +51,7 @@ class Cast:
 
     Args:
         registry: the adapters.
-        planner: the small model.
-        name: its name and content hash.
+        model: the small model, bare.
         reader: the shipped one.
         retriever: that knows no question.
         threads: of a reader.
@@ -59,14 +60,14 @@ class Cast:
     def __init__(
         self,
         registry: Registry,
-        planner: Planner,
-        name: str,
+        model: SmallModel,
         reader: SpanReader,
         retriever: HybridRetriever,
         threads: int | None = None,
     ) -> None:
         self._registry = registry
-        self._base = Players(planner, reader, retriever, name)
+        self.model = model
+        self._base = Players(model, reader, retriever, model.name)
         self._threads = threads
         self._playing: dict[tuple[str, str], Players] = {}
         self._lock = threading.Lock()
@@ -101,13 +102,18 @@ class Cast:
         reader = self._base.reader if file is None else self.reader(file, int(card.settings.get("breadth", BREADTH)))
         if file is not None:
             self.check(card, probe_of(reader))
+        planner = self.planner(self._registry.file(card, DECODER), card.decoder_probe)
         retriever = self.retriever(self._registry.file(card, HEADS))
-        return Players(self._base.planner, reader, retriever, f"{self._base.name}+{card.name}", card)
+        return Players(planner, reader, retriever, f"{self._base.name}+{card.name}", card)
 
     def candidate(self, files: Mapping[str, Path], breadth: int) -> Players:
         """The players in something that isn't an adapter yet."""
         reader, retriever = self.reader(files[ADAPTER], breadth), self.retriever(files.get(HEADS))
-        return Players(self._base.planner, reader, retriever, f"{self._base.name}+candidate")
+        return Players(self.planner(files.get(DECODER)), reader, retriever, f"{self._base.name}+candidate")
+
+    def planner(self, lora: Path | None, recorded: Probe | None = None) -> Planner:
+        """The small model in a LoRA of its own, probed; bare without one. Raises `AdapterError`."""
+        return self.model if lora is None else self.model.wearing(lora, recorded)
 
     def retriever(self, heads: Path | None) -> HybridRetriever:
         """The retriever with some heads."""

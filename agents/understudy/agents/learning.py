@@ -6,14 +6,21 @@ from typing import Any
 
 from understudy.agents.cast import Cast
 from understudy.agents.deferral.service import Deferral
-from understudy.agents.general import general_answers
-from understudy.agents.refining import AdapterKeeper, DomainExamples, DomainGate, Refinery, Rehearse, Relabelling
+from understudy.agents.refining import (
+    AdapterKeeper,
+    DomainExamples,
+    DomainGate,
+    General,
+    Refinery,
+    Rehearse,
+    Relabelling,
+)
 from understudy.core.adapters import AdapterCard
 from understudy.core.errors import AdapterError
 from understudy.core.settings import RefineSettings
 from understudy.core.workspace import Workspace
+from understudy.distillation.candidate import CandidateTrainer
 from understudy.distillation.registry import Registry
-from understudy.distillation.train_reader import ReaderTrainer
 
 __all__ = ["Learning"]
 
@@ -26,6 +33,7 @@ class Learning:
         settings: how many examples it takes.
         examples: what experts said.
         trainer: makes candidates.
+        general: how players do on the general set.
         registry: keeps adapters.
         cast: who plays in them.
         base: name and content hash of the small model.
@@ -38,7 +46,8 @@ class Learning:
         workspace: Workspace,
         settings: RefineSettings,
         examples: DomainExamples,
-        trainer: ReaderTrainer,
+        trainer: CandidateTrainer,
+        general: General,
         registry: Registry,
         cast: Cast,
         base: str,
@@ -47,14 +56,14 @@ class Learning:
     ) -> None:
         self._registry, self._cast, self._deferral = registry, cast, deferral
         self.rehearsed = rehearsed
-        breadth = trainer.recipe.breadth
+        breadth = trainer.reader.recipe.breadth
         self.refinery = Refinery(
             root=workspace.adapters,
             checkpoints=workspace.refinements,
             examples=examples,
             trainer=trainer,
-            gate=DomainGate(cast, rehearsed, general_answers, breadth),
-            keeper=AdapterKeeper(registry, cast, base, breadth, trainer),
+            gate=DomainGate(cast, rehearsed, general, breadth),
+            keeper=AdapterKeeper(registry, cast, base, breadth),
             relabelling=Relabelling(examples, rehearsed, cast, deferral),
             settings=settings,
         )

@@ -29,14 +29,17 @@ from understudy.core.settings import RefineSettings
 from understudy.core.types import Draft, Example, Outcome
 from understudy.core.workspace import write_atomically
 from understudy.distillation.curate import curate, poisonous
+from understudy.distillation.decoder_trainer import DECODER
 from understudy.distillation.gate import Played, kind_of, too_few, weigh
 from understudy.distillation.registry import Registry
-from understudy.distillation.train_reader import ADAPTER, ReaderTrainer, settings_of
-from understudy.graphs.refine import RefineDeps, RefineState, build_refine_graph
+from understudy.distillation.train_reader import ADAPTER
+from understudy.graphs.refine import RefineDeps, RefineState, Trainer, build_refine_graph
 
 __all__ = ["AdapterKeeper", "DomainExamples", "DomainGate", "Refinery", "Relabelling"]
 
 Part = Literal["train", "held_out", "gate", "calibrate"]
+General = Callable[[Players], Sequence[tuple[float, str]]]
+"""How players do on the general set, and what they say, a row a question."""
 Rehearse = Callable[[Example, Players], Outcome]
 """The small model alone on an example's question."""
 REFINED = "refined.json"
@@ -83,7 +86,7 @@ class DomainGate:
         self,
         cast: Cast,
         rehearse: Rehearse,
-        general: Callable[[Players], Sequence[tuple[float, str]]],
+        general: General,
         breadth: int,
     ) -> None:
         self._cast, self._rehearse, self._general, self._breadth = cast, rehearse, general, breadth
@@ -98,8 +101,9 @@ class DomainGate:
         live = self._cast.playing(run["domain"], run["label"])
         candidate = self._cast.candidate(files, self._breadth)
         played = []
-        for example in examples:
-            before, after = (self._rehearse(example, players) for players in (live, candidate))
+        # One after the other: changing the small model's LoRA at every question would cost what it has read.
+        befores, afters = ([self._rehearse(e, players) for e in examples] for players in (live, candidate))
+        for example, before, after in zip(examples, befores, afters, strict=True):
             said = after.draft.text if after.draft else ""
             played.append(Played(kind_of(example), worth(before.draft, example), worth(after.draft, example), said))
         pairs = zip(self._general(live), self._general(candidate), strict=True)
@@ -127,12 +131,12 @@ class AdapterKeeper:
     cast: Cast
     base: str
     breadth: int
-    trainer: ReaderTrainer
 
     def keep(self, run: RefineState, files: Mapping[str, Path], examples: Sequence[Example]) -> AdapterCard:
         """Store the candidate with its card, once a run."""
         live = self.registry.history(run["domain"], run["label"])
         probe = probe_of(self.cast.reader(files[ADAPTER], self.breadth))
+        worn = self.cast.model.wearing(files[DECODER]) if DECODER in files else None
 
         def make(version: str, hashes: Mapping[str, str]) -> AdapterCard:
             return AdapterCard(
@@ -150,8 +154,9 @@ class AdapterKeeper:
                 rejected=run["rejected"],
                 training=run["training"],
                 files=dict(hashes),
-                settings=dict(settings_of(self.trainer.recipe)),
+                settings={"breadth": self.breadth},
                 probe=probe,
+                decoder_probe=worn.probe if worn else None,
                 gate=GateReport.model_validate(run["report"]),
             )
 
@@ -211,7 +216,7 @@ class Refinery:
     """Of adapters; runs in progress lie beside them."""
     checkpoints: Path
     examples: DomainExamples
-    trainer: ReaderTrainer
+    trainer: Trainer
     gate: DomainGate
     keeper: AdapterKeeper
     relabelling: Relabelling

@@ -66,7 +66,9 @@ class AdapterCard(Data):
     settings: dict[str, Any] = {}
     """How it is to be run."""
     probe: tuple[float, ...] = ()
-    """What it says to a fixed question, to tell after a swap that it is in force."""
+    """What its reader says to a fixed question, to tell after a swap that it is in force."""
+    decoder_probe: Probe | None = None
+    """The same of the small model, where it has a LoRA of its own."""
     gate: GateReport
 
     @property

@@ -149,6 +149,8 @@ class RefineSettings(Table):
     """`refine --when-due` does nothing until so many new examples have come."""
     least_examples: Annotated[int, Field(ge=10)] = 40
     """To train on, without which nothing is learned."""
+    small_model: bool = True
+    """Whether the small model is trained too, if it reads and the extra `refine` is there; else the reader alone."""
     seed: int = 17
 
 

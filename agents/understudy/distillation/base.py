@@ -39,10 +39,20 @@ class Base:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    @cached_property
+    @property
     def config(self) -> Any:
         """The network's shape, as a configuration of transformers. Raises `ModelFileError`."""
-        return config_of(opened(self.path), self.path)
+        return self._shape[0]
+
+    @property
+    def parameters(self) -> int:
+        """How many weights it has. Raises `ModelFileError`."""
+        return self._shape[1]
+
+    @cached_property
+    def _shape(self) -> tuple[Any, int]:
+        reader = opened(self.path)  # takes seconds, and memory: it isn't kept
+        return config_of(reader, self.path), sum(int(t.n_elements) for t in reader.tensors)
 
     def load(self, dtype: torch.dtype = torch.float32) -> Any:
         """The network, ready to train on or to compute with. Raises `ModelFileError`."""
@@ -117,7 +127,7 @@ def network_of(reader: Any, config: Any, path: Path, dtype: torch.dtype) -> Any:
             tensor = left.pop(f"{tensor_name(config, stem)}.{suffix}", None)
             if tensor is None:
                 raise ModelFileError(f"{path}: has no weights for {key}")
-            weights = torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
+            weights = dequantized(tensor, path)
             if weights.shape != parameter.shape:
                 raise ModelFileError(f"{path}: {tensor.name} is {tuple(weights.shape)}, not {tuple(parameter.shape)}")
             parameter.copy_(torch_rows(config, stem, weights))
@@ -126,3 +136,12 @@ def network_of(reader: Any, config: Any, path: Path, dtype: torch.dtype) -> Any:
     if left:
         raise ModelFileError(f"{path}: {min(left)} has no place in a plain {config.model_type} network")
     return model
+
+
+def dequantized(tensor: Any, path: Path) -> torch.Tensor:
+    """A tensor's weights. Raises `ModelFileError` for a quantization that only llama.cpp can read."""
+    try:
+        return torch.from_numpy(gguf.dequantize(tensor.data, tensor.tensor_type).copy())
+    except NotImplementedError:
+        kind = tensor.tensor_type.name
+        raise ModelFileError(f"{path}: weights quantized as {kind} can't be trained; use a Q4_K_M or Q8_0") from None

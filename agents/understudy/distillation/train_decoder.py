@@ -11,13 +11,15 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from understudy.core.errors import InternalError, MissingExtraError, UserError
 from understudy.core.types import Message
 from understudy.core.workspace import write_atomically
-from understudy.distillation.base import Base
 from understudy.distillation.identity import identity_of
+
+if TYPE_CHECKING:
+    from understudy.distillation.base import Base
 
 __all__ = ["LoraRecipe", "OnProgress", "Progress", "Render", "Row", "Sequenced", "Trained", "sequence", "train"]
 

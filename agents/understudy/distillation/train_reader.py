@@ -6,7 +6,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -222,8 +222,3 @@ def logistic(cases: Sequence[tuple[Sequence[float], bool]]) -> list[float] | Non
 
     model = LogisticRegression(C=1.0, max_iter=2000).fit(np.array([signals for signals, _ in cases]), np.array(truth))
     return [*model.coef_[0].tolist(), float(model.intercept_[0])]
-
-
-def settings_of(recipe: ReaderRecipe) -> Mapping[str, Any]:
-    """How the adapter is to be run."""
-    return {"breadth": recipe.breadth}

@@ -146,6 +146,19 @@ def show_refinement(console: Console, found: Sequence[Mapping[str, Any]]) -> Non
         console.print(f"{name}: {state}; {run['reason']}", highlight=False, markup=False)
         for reason, count in (run["rejected"] or {}).items():
             console.print(f"  {count} examples left out: {reason}", highlight=False, markup=False)
+        small = (run["training"] or {}).get("small_model")
+        if small is not None:
+            console.print(f"  {of_small_model(small)}", highlight=False, markup=False)
+
+
+def of_small_model(figures: Mapping[str, Any]) -> str:
+    """What became of the small model's own training, as a line."""
+    if "left_out" in figures:
+        return f"the small model was not trained, the reader alone was: {figures['left_out']}"
+    return (
+        f"the small model: {figures['rows']} transcripts, {figures['steps']} steps, held-out loss "
+        f"{figures['before']:.3f} → {figures['after']:.3f}"
+    )
 
 
 def show_adapters(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
