@@ -30,7 +30,8 @@ from understudy.agents.training import trainer_of
 from understudy.core.errors import AdapterError
 from understudy.core.settings import ExpertSettings, RefineSettings, Settings
 from understudy.core.steps import Taken, ToolStep
-from understudy.core.types import Evidence, Message, SmallTokens
+from understudy.core.types import Evidence, Message
+from understudy.core.usage import SmallTokens
 from understudy.distillation.candidate import CandidateTrainer
 from understudy.distillation.registry import file_hash
 from understudy.distillation.train_reader import ReaderRecipe, ReaderTrainer

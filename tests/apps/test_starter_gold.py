@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,11 +33,24 @@ TEXT = Passage(
 )
 
 
+class Searched:
+    """A retriever that finds what it is told to, and knows no question."""
+
+    def __init__(self, found: Callable[[Scope], list[Passage]]) -> None:
+        self._found = found
+
+    def search(self, query: str, scope: Scope, limit: int = 5) -> list[Passage]:
+        return self._found(scope)
+
+    def expect(self, question: str, scope: Scope) -> None:
+        return None
+
+
 class Index:
     """What transcripts and calibration need of a `TrainingIndex`."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
-        self.retriever = SimpleNamespace(search=lambda query, scope, limit=5: list(passages))
+        self.retriever = Searched(lambda scope: list(passages))
 
     def table_passages(self, collection: str, documents: Sequence[str]) -> list[Passage]:
         return [TABLE] if "d" in documents else []
@@ -136,7 +149,7 @@ def test_the_fit_gives_more_to_what_was_right() -> None:
 def test_the_scope_of_a_search_is_its_document() -> None:
     seen: list[Scope] = []
     index = Index([TEXT])
-    index.retriever = SimpleNamespace(search=lambda query, scope, limit=5: seen.append(scope) or [TEXT])
+    index.retriever = Searched(lambda scope: seen.append(scope) or [TEXT])
     tools = TrainingTools(index, READER_WEIGHTS)  # type: ignore[arg-type]
     tools.search("Who?", "Who?", "d")
     tools.search("Who?", "Who?")

@@ -22,7 +22,7 @@ from understudy.apps.starter.transcripts import table_transcripts, transcript_te
 from understudy.core.steps import Consult, Decline
 from understudy.core.types import Evidence, Message
 from understudy.distillation.checkpoint import identity_of, load_checkpoint, save_checkpoint
-from understudy.distillation.reader_lora import Encoded
+from understudy.distillation.encoded import Encoded
 from understudy.distillation.reader_lora import fit as fit_reader
 from understudy.retrieval.torch_models import SpanReader
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from understudy.core.matching import normalised
 from understudy.core.types import Citation, Example, ExpertAnswer, Passage
-from understudy.distillation.reader_lora import Encoded
+from understudy.distillation.encoded import Encoded
 from understudy.retrieval.onnx_models import tokenizer_path
 from understudy.retrieval.reader import LONGEST_SPAN, MAX_TOKENS, heading
 from understudy.retrieval.verdict import polar, polarity

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import register_parametrization
 
 from understudy.distillation.checkpoint import load_checkpoint, progress, save_checkpoint
+from understudy.distillation.encoded import Encoded
 from understudy.retrieval.confidence import CALIBRATION
 from understudy.retrieval.torch_models import LORA_TARGETS, SpanReader, load_encoder
 
 __all__ = [
     "Average",
-    "Encoded",
     "Recipe",
     "build_model",
     "collate",
@@ -45,18 +45,6 @@ PATIENCE = 3
 """Checkpoints without progress that end a run."""
 IGNORED = -100
 LAYER = re.compile(r"\.layer\.(\d+)\.")
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A reading as token ids; `start` and `end` are token positions, 0 for "no answer here"."""
-
-    ids: list[int]
-    types: list[int]
-    start: int
-    end: int
-    answers: bool | None = None
-    """Whether the passage answers, where that is known and the span is not; what `start` says by default."""
 
 
 class Recipe(Protocol):

@@ -20,7 +20,7 @@ from understudy.apps.starter.corpus import (
 from understudy.apps.starter.variation import changed_questions, cropped, near_misses, noisy
 from understudy.distillation.batching import batches_of_like_length
 from understudy.distillation.cloze import Reading, cloze_readings
-from understudy.distillation.reader_lora import Encoded
+from understudy.distillation.encoded import Encoded
 from understudy.retrieval.onnx_models import packaged_weights
 
 __all__ = ["Encoded", "ReaderRecipe", "encode", "training_plan"]
