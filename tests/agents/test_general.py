@@ -11,7 +11,8 @@ from understudy.agents.cast import Players
 from understudy.agents.general import GeneralQuestion, general_answers, general_set, general_steps
 from understudy.core.fakes import FakePlanner, FakeRetriever
 from understudy.core.steps import AnswerStep, Decline, Quote, Step, Taken
-from understudy.core.types import Evidence, Finding, Message, Observation, Passage, SmallTokens
+from understudy.core.types import Evidence, Finding, Message, Observation, Passage
+from understudy.core.usage import SmallTokens
 from understudy.retrieval.verdict import polar
 
 ANSWERABLE, UNANSWERABLE = 110, 40
