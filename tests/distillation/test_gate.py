@@ -10,7 +10,7 @@ from example_parts import example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.distillation.gate import LEAST, SIGNIFICANCE, Played, balanced, kind_of, paired_p, weigh
+from understudy.distillation.gate import LEAST, SIGNIFICANCE, Played, balanced, kind_of, paired_p, unlearned, weigh
 
 KINDS = ("yes", "no", "words", "not in the documents")
 
@@ -64,6 +64,34 @@ def test_a_candidate_that_learned_shuffled_answers_is_turned_down_every_time() -
         live = [float(rng.random() < 0.4) for _ in kinds]
         played = [Played(k, a, float(k == s)) for k, a, s in zip(kinds, live, shuffled, strict=True)]
         assert not weigh(played, FAIR, [], seed).promoted
+
+
+def polar(yes: int, right_yes: int, no: int, right_no: int) -> list[Played]:
+    """Questions for yes or no that the live model answers never."""
+    said = [("yes", n < right_yes) for n in range(yes)] + [("no", n < right_no) for n in range(no)]
+    return [Played(kind, 0.0, float(right), form="polar") for kind, right in said]
+
+
+def test_what_merely_learned_the_commonest_answer_is_turned_down() -> None:
+    others = rows([0.0, 1.0] * 8, [0.0, 1.0] * 8)
+    for sayings in ((16, 0, 38, 38), (16, 1, 38, 36), (16, 16, 38, 0)):  # always no, nearly so, always yes
+        report = weigh([*others, *polar(*sayings)], FAIR, [], 1)
+        assert not report.promoted
+        assert report.p < SIGNIFICANCE, "it does better than the live model, which says neither"
+        assert "against always giving the commonest answer" in report.reason
+        assert report.unlearned == pytest.approx((0.5 + 1) / 3)
+    learned = weigh([*others, *polar(16, 10, 38, 36)], FAIR, [], 1)
+    assert learned.promoted
+    assert learned.p < learned.p_unlearned < SIGNIFICANCE
+
+
+def test_without_a_commonest_answer_that_does_better_the_live_model_is_the_measure() -> None:
+    played = gained(LEAST, 15, 2)
+    assert unlearned(played) == [p.live for p in played]
+    report = weigh(played, FAIR, [], 1)
+    assert (report.unlearned, report.p_unlearned) == (report.live, report.p)
+    silent = rows([0.0] * 30, [1.0] * 30, "not in the documents") + rows([1.0] * 10, [0.0] * 10)
+    assert not weigh(silent, FAIR, [], 1).promoted, "saying nothing at all takes no learning either"
 
 
 def test_the_test_holds_its_level_where_nothing_was_gained() -> None:

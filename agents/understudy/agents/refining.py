@@ -34,6 +34,7 @@ from understudy.distillation.gate import Played, kind_of, too_few, weigh
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER
 from understudy.graphs.refine import RefineDeps, RefineState, Trainer, build_refine_graph
+from understudy.retrieval.verdict import polar
 
 __all__ = ["AdapterKeeper", "DomainExamples", "DomainGate", "Refinery", "Relabelling"]
 
@@ -105,7 +106,8 @@ class DomainGate:
         befores, afters = ([self._rehearse(e, players) for e in examples] for players in (live, candidate))
         for example, before, after in zip(examples, befores, afters, strict=True):
             said = after.draft.text if after.draft else ""
-            played.append(Played(kind_of(example), worth(before.draft, example), worth(after.draft, example), said))
+            worths = worth(before.draft, example), worth(after.draft, example)
+            played.append(Played(kind_of(example), *worths, said, "polar" if polar(example.question) else "open"))
         pairs = zip(self._general(live), self._general(candidate), strict=True)
         general = [Played("general", before, after, said) for (before, _), (after, said) in pairs]
         return weigh(played, general, canaries(refused), run["seed"])

@@ -27,6 +27,10 @@ class GateReport(Data):
     candidate: float = 0.0
     p: float = 1.0
     """Of the paired test that the candidate is no better."""
+    unlearned: float = 0.0
+    """The same agreement without learning: the live model, or one answer always where that does better."""
+    p_unlearned: float = 1.0
+    """Of the paired test that the candidate is no better than that."""
     general_questions: int = 0
     general_live: float = 0.0
     general_candidate: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ SIGNIFICANCE = 0.05
 GENERAL_LOSS = 0.01
 """What may be lost on the general set at the most."""
 FLIPS = 10_000
+SAYINGS = ("yes", "no", "not in the documents")
+"""Kinds of answers that can be given without reading."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Played:
     candidate: float
     said: str = ""
     """What the candidate answered."""
+    form: str = ""
+    """What can be told of the right answer from the question's words alone, such as "polar"."""
 
 
 def kind_of(example: Example) -> str:
@@ -49,6 +54,23 @@ def balanced(kinds: Sequence[str], values: Sequence[float]) -> float:
     for kind, value in zip(kinds, values, strict=True):
         by_kind.setdefault(kind, []).append(value)
     return float(np.mean([np.mean(v) for v in by_kind.values()])) if by_kind else 0.0
+
+
+def unlearned(played: Sequence[Played]) -> list[float]:
+    """How well each question would be answered without learning anything about documents.
+
+    In each form of question the live model, or one and the same answer always, whichever does best on these very
+    questions: a candidate that merely learned which answer is commonest must not pass for a better one.
+    """
+    counts = Counter(p.kind for p in played)
+    best: dict[str, list[float]] = {}
+    for form in {p.form for p in played}:
+        members = [p for p in played if p.form == form]
+        rules = [[float(p.kind == said) for p in members] for said in SAYINGS]
+        ways = [[p.live for p in members], *rules]
+        best[form] = max(ways, key=lambda way: sum(v / counts[p.kind] for v, p in zip(way, members, strict=True)))
+    values = {form: iter(way) for form, way in best.items()}
+    return [next(values[p.form]) for p in played]
 
 
 def paired_p(kinds: Sequence[str], gains: Sequence[float], seed: int) -> float:
@@ -97,13 +119,15 @@ def weigh(
     short = too_few(kinds, least)
     if short is not None:
         return short
-    gains = [p.candidate - p.live for p in played]
+    rule = unlearned(played)
     found: Mapping[str, object] = {
         "questions": len(played),
         "classes": counted(kinds),
         "live": round(balanced(kinds, [p.live for p in played]), 4),
         "candidate": round(balanced(kinds, [p.candidate for p in played]), 4),
-        "p": round(paired_p(kinds, gains, seed), 6),
+        "p": round(paired_p(kinds, [p.candidate - p.live for p in played], seed), 6),
+        "unlearned": round(balanced(kinds, rule), 4),
+        "p_unlearned": round(paired_p(kinds, [p.candidate - r for p, r in zip(played, rule, strict=True)], seed), 6),
         "general_questions": len(general),
         "general_live": round(mean([g.live for g in general]), 4),
         "general_candidate": round(mean([g.candidate for g in general]), 4),
@@ -123,6 +147,12 @@ def objection(report: GateReport) -> str:
     gain = report.candidate - report.live
     if gain <= 0 or report.p >= SIGNIFICANCE:
         return f"a gain of {100 * gain:+.1f} points is not shown to be more than chance (p = {report.p:.3f})"
+    over = report.candidate - report.unlearned
+    if over <= 0 or report.p_unlearned >= SIGNIFICANCE:
+        return (
+            f"{100 * over:+.1f} points against always giving the commonest answer "
+            f"are not shown to be more than chance (p = {report.p_unlearned:.3f})"
+        )
     return ""
 
 

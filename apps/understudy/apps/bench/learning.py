@@ -186,6 +186,8 @@ def summary_of(refinement: dict[str, Any]) -> dict[str, Any]:
         "live": report.get("live"),
         "candidate": report.get("candidate"),
         "p": report.get("p"),
+        "unlearned": report.get("unlearned"),
+        "p_unlearned": report.get("p_unlearned"),
         "general_live": report.get("general_live"),
         "general_candidate": report.get("general_candidate"),
         "promoted": refinement["promoted"],

@@ -80,6 +80,8 @@ def candidate(agent: Agent, seed: int, teach: Callable[[Sequence[Example]], Sequ
         "live": report.live,
         "candidate": report.candidate,
         "p": report.p,
+        "unlearned": report.unlearned,
+        "p_unlearned": report.p_unlearned,
         "general_live": report.general_live,
         "general_candidate": report.general_candidate,
         "promoted": report.promoted,
