@@ -112,10 +112,10 @@ def test_a_killed_run_goes_on_and_gives_a_gguf_once(
 
 def test_a_run_on_other_examples_or_by_another_recipe_begins_anew(trainer: DecoderTrainer) -> None:
     base, taught = Base(trainer.path), teachable(EXAMPLES)
-    run = trainer.run_of(base, taught)
-    assert run == trainer.run_of(base, taught)
-    assert run != trainer.run_of(base, taught[1:])
-    assert run != replace(trainer, recipe=replace(RECIPE, seed=1)).run_of(base, taught)
+    run = trainer.run_of(base, taught, RECIPE)
+    assert run == trainer.run_of(base, taught, RECIPE)
+    assert run != trainer.run_of(base, taught[1:], RECIPE)
+    assert run != trainer.run_of(base, taught, replace(RECIPE, seed=1))
 
 
 def retyped(path: Path, out: Path) -> Path:

@@ -146,7 +146,7 @@ def test_a_run_that_gets_worse_ends_early_with_its_best(model: SmallModel, tmp_p
 
 
 def test_memory_saving_options_learn_too(model: SmallModel, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, half=True, checkpointing=True, at_once=2, epochs=4)
+    recipe = replace(RECIPE, base_format="bfloat16", checkpointing=True, at_once=2, epochs=4)
     result = train(BASE, ROWS[:4], HELD_OUT[:2], recipe, tmp_path, render=model.render)
     assert result.after < 0.9 * result.before
 

@@ -21,4 +21,4 @@ def trainer_of(retriever: HybridRetriever, model: SmallModel, settings: RefineSe
     bare = model.wearing(None)  # answers nothing, so no step of this process changes how it reads a transcript
     # Long transcripts on two cores: memory is scarcer than time, and padding would cost both.
     recipe = LoraRecipe(seed=settings.seed, longest=model.settings.context, at_once=1, checkpointing=True)
-    return CandidateTrainer(reader, DecoderTrainer(model.engine.path, bare.render, recipe))
+    return CandidateTrainer(reader, DecoderTrainer(model.engine.path, bare.render, recipe, settings.base_format))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from understudy.core.errors import SettingsError
 
 __all__ = [
+    "BaseFormat",
     "BriefingSettings",
     "BudgetSettings",
     "CacheSettings",
@@ -142,6 +143,10 @@ class ExamplesSettings(Table):
     reads no other's."""
 
 
+BaseFormat = Literal["float32", "bfloat16", "nf4"]
+"""How the numbers of a base's weights are held while an adapter is trained on it; `nf4` takes four bits each."""
+
+
 class RefineSettings(Table):
     """`[refine]`."""
 
@@ -151,6 +156,8 @@ class RefineSettings(Table):
     """To train on, without which nothing is learned."""
     small_model: bool = True
     """Whether the small model is trained too, if it reads and the extra `refine` is there; else the reader alone."""
+    base_format: BaseFormat | None = None
+    """The small model's weights in training; by default `nf4` where a GPU and the extra `gpu` are, else `float32`."""
     seed: int = 17
 
 

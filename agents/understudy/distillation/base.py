@@ -16,7 +16,9 @@ import gguf
 import torch
 
 from understudy.core.errors import ModelFileError
+from understudy.core.settings import BaseFormat
 from understudy.distillation.layout import ARCHITECTURES, tensor_name, torch_rows
+from understudy.distillation.nf4 import Weights, nf4_config, nf4_device, nf4_network
 
 __all__ = ["Base"]
 
@@ -54,14 +56,22 @@ class Base:
         reader = opened(self.path)  # takes seconds, and memory: it isn't kept
         return config_of(reader, self.path), sum(int(t.n_elements) for t in reader.tensors)
 
-    def load(self, dtype: torch.dtype = torch.float32) -> Any:
-        """The network, ready to train on or to compute with. Raises `ModelFileError`."""
+    def load(self, base_format: BaseFormat = "float32") -> Any:
+        """The network, ready to train on or to compute with; in nf4 it lies on the GPU.
+
+        Raises:
+            ModelFileError: the files can't be read, or hold what can't be trained.
+            UserError: nf4 without a GPU, or (`MissingExtraError`) without its package.
+        """
         from transformers import AutoModelForCausalLM
 
         if self.weights is None:
-            return network_of(opened(self.path), self.config, self.path, dtype)
+            return network_of(opened(self.path), self.config, self.path, base_format)
+        options: dict[str, Any] = {"dtype": torch.float32 if base_format == "float32" else torch.bfloat16}
+        if base_format == "nf4":
+            options |= {"device_map": {"": nf4_device()}, "quantization_config": nf4_config()}
         try:
-            return AutoModelForCausalLM.from_pretrained(self.weights, dtype=dtype, local_files_only=True)
+            return AutoModelForCausalLM.from_pretrained(self.weights, local_files_only=True, **options)
         except (OSError, ValueError) as error:
             raise ModelFileError(f"{self.weights}: these weights can't be read: {error}") from error
 
@@ -111,30 +121,44 @@ def config_of(reader: Any, path: Path) -> Any:
     return AutoConfig.for_model(kind, **settings)
 
 
-def network_of(reader: Any, config: Any, path: Path, dtype: torch.dtype) -> Any:
+def network_of(reader: Any, config: Any, path: Path, base_format: BaseFormat) -> Any:
     """A network with a GGUF's weights, dequantized one tensor at a time."""
+    left = {t.name: t for t in reader.tensors}
+    scaling = left.pop("rope_freqs.weight", None)
+
+    def weights(key: str, shape: torch.Size) -> torch.Tensor:
+        stem, _, suffix = key.rpartition(".")
+        tensor = left.pop(f"{tensor_name(config, stem)}.{suffix}", None)
+        if tensor is None:
+            raise ModelFileError(f"{path}: has no weights for {key}")
+        found = dequantized(tensor, path)
+        if found.shape != shape:
+            raise ModelFileError(f"{path}: {tensor.name} is {tuple(found.shape)}, not {tuple(shape)}")
+        return torch_rows(config, stem, found)
+
+    if base_format == "nf4":
+        model = nf4_network(config, weights, nf4_device())
+    else:
+        model = plain_network(config, weights, torch.float32 if base_format == "float32" else torch.bfloat16)
+    if scaling is not None:
+        frequencies = model.model.rotary_emb.inv_freq
+        frequencies /= torch.from_numpy(scaling.data.copy()).to(frequencies.device)
+    if left:
+        raise ModelFileError(f"{path}: {min(left)} has no place in a plain {config.model_type} network")
+    return model
+
+
+def plain_network(config: Any, weights: Weights, dtype: torch.dtype) -> Any:
+    """A network that isn't quantized."""
     from transformers import AutoModelForCausalLM
     from transformers.initialization import no_init_weights
 
     with no_init_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=dtype)
     model.tie_weights()
-    left = {t.name: t for t in reader.tensors}
-    scaling = left.pop("rope_freqs.weight", None)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
-            stem, _, suffix = key.rpartition(".")
-            tensor = left.pop(f"{tensor_name(config, stem)}.{suffix}", None)
-            if tensor is None:
-                raise ModelFileError(f"{path}: has no weights for {key}")
-            weights = dequantized(tensor, path)
-            if weights.shape != parameter.shape:
-                raise ModelFileError(f"{path}: {tensor.name} is {tuple(weights.shape)}, not {tuple(parameter.shape)}")
-            parameter.copy_(torch_rows(config, stem, weights))
-        if scaling is not None:
-            model.model.rotary_emb.inv_freq /= torch.from_numpy(scaling.data.copy())
-    if left:
-        raise ModelFileError(f"{path}: {min(left)} has no place in a plain {config.model_type} network")
+            parameter.copy_(weights(key, parameter.shape))
     return model
 
 

@@ -7,11 +7,12 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from understudy.core.errors import UserError
+from understudy.core.settings import BaseFormat
 from understudy.core.types import Example
 from understudy.core.workspace import write_atomically
 from understudy.distillation.curate import Curated
@@ -26,8 +27,8 @@ __all__ = ["DECODER", "DecoderTrainer", "teachable"]
 
 DECODER = "decoder.gguf"
 FIGURES = "decoder.json"
-BYTES_PER_WEIGHT = 4.5
-"""What training takes at the least: the base in float32, and an adapter with its optimizer."""
+BYTES_PER_WEIGHT: dict[BaseFormat, float] = {"float32": 4.5, "bfloat16": 2.5, "nf4": 0.8}
+"""What training takes at the least: the base, and an adapter with its optimizer."""
 LABEL = re.compile(r"^\[passage (\d+)\]", re.MULTILINE)
 """How a transcript for a model that reads names the passages that it shows."""
 
@@ -44,6 +45,8 @@ class DecoderTrainer:
     render: Render
     """Must give the same ids to the same transcript in every process."""
     recipe: LoraRecipe
+    base_format: BaseFormat | None = None
+    """In place of the recipe's; without one a base lies in nf4 where it can."""
 
     def train(self, folder: Path, examples: Sequence[Example], held_out: Sequence[Example]) -> dict[str, Any]:
         """Train, and give the figures of the run, or why it was `left_out`."""
@@ -74,21 +77,28 @@ class DecoderTrainer:
         """The figures of a run. Raises `UserError`."""
         from understudy.distillation.base import Base
 
-        base = Base(self.path)
-        check(base)
-        run = self.run_of(base, [*taught, *watched])
-        found = train(base, taught, watched, self.recipe, folder / run, render=self.render, on_progress=show)
+        base, recipe = Base(self.path), self.settled()
+        check(base, recipe.base_format)
+        run = self.run_of(base, [*taught, *watched], recipe)
+        found = train(base, taught, watched, recipe, folder / run, render=self.render, on_progress=show)
         if not found.after < found.before:
             raise UserError(
                 f"it got no better on the examples kept apart: {found.after:.3f} nats a token after training, "
                 f"{found.before:.3f} before"
             )
-        return {"run": run, "held_out_rows": len(watched), **figures_of(found)}
+        return {"run": run, "base_format": recipe.base_format, "held_out_rows": len(watched), **figures_of(found)}
 
-    def run_of(self, base: Base, transcripts: Sequence[Row]) -> str:
+    def settled(self) -> LoraRecipe:
+        """The recipe of this machine. Only training asks for it, since it needs torch."""
+        from understudy.distillation.nf4 import nf4_available
+
+        chosen = self.base_format or ("nf4" if nf4_available() else self.recipe.base_format)
+        return replace(self.recipe, base_format=chosen)
+
+    def run_of(self, base: Base, transcripts: Sequence[Row], recipe: LoraRecipe) -> str:
         """The name of a run's folder: one on other transcripts, such as after an erasure, begins anew beside it."""
         ids = (sequence(row, self.render).ids for row in transcripts)
-        identity = identity_of({**asdict(self.recipe), "base": base.digest}, ids)
+        identity = identity_of({**asdict(recipe), "base": base.digest}, ids)
         return "lora-" + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -109,16 +119,28 @@ def shows(row: Row) -> bool:
     return {quote["passage"] for quote in step.get("quotes", ())} <= shown
 
 
-def check(base: Base) -> None:
+def check(base: Base, base_format: BaseFormat) -> None:
     """Raise `UserError` for a network that is not trained here, or too large: the system would kill the process."""
     kind = base.config.model_type
-    needed = base.parameters * BYTES_PER_WEIGHT
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    needed = base.parameters * BYTES_PER_WEIGHT[base_format]
+    there = memory_there(base_format)
     if needed > there:
         raise UserError(
-            f"training a {kind} network of {base.parameters / 1e9:.1f} billion weights takes {needed / 2**30:.0f} GiB "
-            f"of memory, and this machine has {there / 2**30:.0f}: use a smaller model, or a larger machine"
+            f"training a {kind} network of {base.parameters / 1e9:.1f} billion weights in {base_format} takes "
+            f"{needed / 2**30:.0f} GiB of memory, and this machine has {there / 2**30:.0f}: "
+            "use a smaller model, or a larger machine"
         )
+
+
+def memory_there(base_format: BaseFormat) -> int:
+    """Bytes that training can have; a base that isn't quantized passes through the machine's memory to a GPU's."""
+    import torch
+
+    host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if not torch.cuda.is_available():
+        return host
+    card = int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    return card if base_format == "nf4" else min(card, host)
 
 
 def figures_of(found: Trained) -> dict[str, Any]:

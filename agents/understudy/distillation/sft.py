@@ -22,7 +22,7 @@ from understudy.distillation.base import Base
 from understudy.distillation.identity import identity_of
 from understudy.distillation.train_decoder import LoraRecipe, OnProgress, Progress, Sequenced
 
-__all__ = ["lora_config", "run_sft", "sft_config"]
+__all__ = ["at_full_precision", "lora_config", "run_sft", "sft_config"]
 
 
 def run_sft(
@@ -38,7 +38,7 @@ def run_sft(
     torch.manual_seed(recipe.seed)
     looks = Looks(on_progress)
     trainer: Any = SFTTrainer(
-        model=base.load(torch.bfloat16 if recipe.half else torch.float32),
+        model=base.load(recipe.base_format),
         args=sft_config(recipe, out / "checkpoints", steps_of(recipe, len(learned))),
         train_dataset=dataset(learned),
         eval_dataset=dataset(kept),
@@ -47,6 +47,7 @@ def run_sft(
         callbacks=[looks, EarlyStoppingCallback(recipe.patience)],
     )
     trainer.remove_callback(PrinterCallback)  # stdout is not ours
+    at_full_precision(trainer.model)
     # An adapter begins as no change at all, so what it scores untrained is the base's.
     before = untrained_loss(trainer)
     began = time.monotonic()
@@ -60,8 +61,25 @@ def run_sft(
         "seconds": seconds,
         "before": before,
         "after": after,
-        "peak_mib": peak_mib(),
+        "peak_mib": peak_of_run(),
     }
+
+
+def at_full_precision(model: Any) -> None:
+    """Undo that TRL holds a quantized base's adapter in bfloat16, which would round small late updates away.
+
+    To be called before there is an optimizer.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def peak_of_run() -> float:
+    """In MiB: of the GPU's memory where one trains, else of the process's."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return peak_mib()
 
 
 def untrained_loss(trainer: Any) -> float:
@@ -91,7 +109,7 @@ def sft_config(recipe: LoraRecipe, folder: Path | str, steps: int) -> Any:
         per_device_eval_batch_size=recipe.at_once,
         gradient_accumulation_steps=recipe.batch // recipe.at_once,
         gradient_checkpointing=recipe.checkpointing,
-        bf16=recipe.half,
+        bf16=recipe.base_format != "float32",
         use_cpu=not gpu,
         dataloader_pin_memory=gpu,
         eval_strategy="steps",
@@ -160,6 +178,6 @@ class Looks(TrainerCallback):  # type: ignore[misc]  # untyped library
                 logs.get("loss"),
                 logs.get("eval_loss"),
                 self.tokens / seconds,
-                peak_mib(),
+                peak_of_run(),
             )
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from understudy.core.errors import InternalError, MissingExtraError, UserError
+from understudy.core.settings import BaseFormat
 from understudy.core.types import Message
 from understudy.core.workspace import write_atomically
 from understudy.distillation.identity import identity_of
@@ -54,8 +55,9 @@ class LoraRecipe:
     """Looks without a better held-out loss before the run ends."""
     checkpointing: bool = False
     """Activations are computed again instead of kept: about a third slower, far less memory."""
-    half: bool = False
-    """The base's weights as bfloat16, and matrices multiplied in it; the adapter stays at full precision."""
+    base_format: BaseFormat = "float32"
+    """Of the base's weights; `nf4` needs a GPU and the extra `gpu`. With it and with `bfloat16` matrices are multiplied
+    in bfloat16; the adapter stays at full precision."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Progress:
     """On the held-out rows, where this is a look at them."""
     tokens_per_second: float
     peak_mib: float
-    """The process's high-water mark of resident memory."""
+    """The high-water mark of what the run took of the GPU's memory, or without one of what the process has resident."""
 
 
 OnProgress = Callable[[Progress], None]
@@ -151,8 +153,8 @@ def train(
         on_progress: told after every step that is logged.
 
     Raises:
-        UserError: nothing to learn from, or to stop by, is left.
-        MissingExtraError: the extra `refine` isn't installed.
+        UserError: nothing to learn from, or to stop by, is left; or there is no GPU for a base in nf4.
+        MissingExtraError: the extra `refine` isn't installed, or `gpu` for a base in nf4.
         ModelFileError: the base can't be trained.
     """
     chosen, replayed = mixed(rows, replay, recipe)

@@ -1,7 +1,7 @@
 """Suite `memory`: what refining takes, beside training all weights, on a half-billion decoder of random weights.
 
-Each way trains in a process of its own, whose high-water mark of resident memory is taken. Batch, length, checkpointing
-and seed are the same everywhere.
+Each way trains on the CPU in a process of its own, whose high-water mark of resident memory is taken. Batch, length,
+checkpointing and seed are the same everywhere. Suite `memory-gpu` is its like on a GPU.
 """
 
 from __future__ import annotations
@@ -12,15 +12,28 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from understudy.apps.bench.process import environment
 from understudy.core.errors import UnderstudyError
 from understudy.core.memory import peak_mib
+from understudy.core.settings import BaseFormat
 
-__all__ = ["WAYS", "Way", "measure_memory", "row_of"]
+__all__ = [
+    "LEARNED",
+    "STEPS",
+    "WAYS",
+    "Transcripts",
+    "Way",
+    "cpu_seconds",
+    "figures_of",
+    "given",
+    "measure_memory",
+    "row_of",
+    "trainer_of",
+]
 
 STEPS = 2
 """The optimizer's state is there after the first."""
@@ -32,16 +45,16 @@ class Way:
 
     name: str
     lora: bool
-    dtype: str
+    base_format: BaseFormat
     """Of the weights that don't learn, and of full training's own."""
-    checkpointing: bool
+    checkpointing: bool = True
 
 
 WAYS = (
-    Way("full, AdamW, float32", lora=False, dtype="float32", checkpointing=True),
-    Way("full, AdamW, bfloat16", lora=False, dtype="bfloat16", checkpointing=True),
-    Way("LoRA, base in float32", lora=True, dtype="float32", checkpointing=True),
-    Way("LoRA, base in bfloat16", lora=True, dtype="bfloat16", checkpointing=True),
+    Way("full, AdamW, float32", lora=False, base_format="float32"),
+    Way("full, AdamW, bfloat16", lora=False, base_format="bfloat16"),
+    Way("LoRA, base in float32", lora=True, base_format="float32"),
+    Way("LoRA, base in bfloat16", lora=True, base_format="bfloat16"),
 )
 
 QWEN2_HALF_BILLION = {
@@ -80,13 +93,19 @@ def above(row: dict[str, Any]) -> float:
 
 
 def trained(way: Way, steps: int, seed: int) -> dict[str, Any]:
-    """A row of figures, by a process that trains in one way and ends."""
-    call = [sys.executable, "-m", __name__, json.dumps({**asdict(way), "steps": steps, "seed": seed})]
-    done = subprocess.run(call, capture_output=True, text=True, env=environment(), check=False)
+    """A row of figures, by a process that sees no GPU."""
+    return row_of(way, figures_of(__name__, way, steps, seed, {"CUDA_VISIBLE_DEVICES": ""}))
+
+
+def figures_of(module: str, way: Way, steps: int, seed: int, variables: Mapping[str, str]) -> dict[str, Any]:
+    """What a process measured that trained in one way and ended: `module` run with what `given` reads."""
+    call = [sys.executable, "-m", module, json.dumps({**asdict(way), "steps": steps, "seed": seed})]
+    done = subprocess.run(call, capture_output=True, text=True, env={**environment(), **variables}, check=False)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
         raise UnderstudyError(f"training {way.name!r} ended with {done.returncode}: {last}")
-    return row_of(way, json.loads(done.stdout.splitlines()[-1]))
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def row_of(way: Way, found: dict[str, Any]) -> dict[str, Any]:
@@ -107,43 +126,26 @@ def row_of(way: Way, found: dict[str, Any]) -> dict[str, Any]:
 
 def expected(way: Way, learned_share: float) -> float:
     """Weights, and of those that learn gradients and AdamW's two moments; without activations."""
-    size = {"float32": 4, "bfloat16": 2}[way.dtype]
+    size = {"float32": 4, "bfloat16": 2}[way.base_format]
     return round(size + 16 * learned_share, 2) if way.lora else 4 * size
 
 
 def train_one_way(way: Way, steps: int, seed: int) -> dict[str, Any]:
-    """Train in this process: the recipe's adapter by our trainer's own settings, or all weights by the same trainer."""
+    """Train in this process."""
     from tempfile import TemporaryDirectory
 
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
-    from trl import SFTTrainer
 
-    from understudy.distillation.sft import dataset, lora_config, no_tokenizer, sft_config
-    from understudy.distillation.train_decoder import LoraRecipe, Sequenced
+    import understudy.distillation.sft  # noqa: F401  # is among what the libraries take
 
     torch.manual_seed(seed)
     libraries = peak_mib()
-    dtype = getattr(torch, way.dtype)
     config = AutoConfig.for_model("qwen2", **QWEN2_HALF_BILLION)
-    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, way.base_format))
     parameters = sum(p.numel() for p in model.parameters())
-    ids = torch.randint(0, config.vocab_size, (steps * BATCH, LENGTH)).tolist()
-    rows = [Sequenced(row, [-100] * (LENGTH - LEARNED) + row[-LEARNED:]) for row in ids]
-    recipe = LoraRecipe(
-        seed=seed, batch=BATCH, at_once=BATCH, epochs=1, checkpointing=way.checkpointing, half=way.dtype == "bfloat16"
-    )
     with TemporaryDirectory(prefix="understudy-bench-") as room:
-        arguments = sft_config(recipe, room, steps)
-        arguments.eval_strategy = arguments.save_strategy = "no"
-        arguments.load_best_model_at_end = False
-        trainer: Any = SFTTrainer(
-            model=model,
-            args=arguments,
-            train_dataset=dataset(rows),
-            processing_class=no_tokenizer(),
-            peft_config=lora_config(recipe) if way.lora else None,
-        )
+        trainer = trainer_of(model, way, Transcripts(BATCH, LENGTH, steps), seed, room)
         del model
         gc.collect()
         learned = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
@@ -160,17 +162,61 @@ def train_one_way(way: Way, steps: int, seed: int) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Transcripts:
+    """Random ones to train on: so many steps of the optimizer."""
+
+    batch: int
+    length: int
+    """Tokens of each."""
+    steps: int
+
+
+def trainer_of(model: Any, way: Way, transcripts: Transcripts, seed: int, room: str) -> Any:
+    """The trainer that refining uses, by its settings, of the recipe's adapter; or the same trainer of all weights."""
+    import torch
+    from trl import SFTTrainer
+
+    from understudy.distillation.sft import at_full_precision, dataset, lora_config, no_tokenizer, sft_config
+    from understudy.distillation.train_decoder import LoraRecipe, Sequenced
+
+    batch, length = transcripts.batch, transcripts.length
+    ids = torch.randint(0, model.config.vocab_size, (transcripts.steps * batch, length)).tolist()
+    rows = [Sequenced(row, [-100] * (length - LEARNED) + row[-LEARNED:]) for row in ids]
+    recipe = LoraRecipe(
+        seed=seed, batch=batch, at_once=batch, epochs=1, checkpointing=way.checkpointing, base_format=way.base_format
+    )
+    arguments = sft_config(recipe, room, transcripts.steps)
+    arguments.eval_strategy = arguments.save_strategy = "no"
+    arguments.load_best_model_at_end = False
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset(rows),
+        processing_class=no_tokenizer(),
+        peft_config=lora_config(recipe) if way.lora else None,
+    )
+    if way.lora:
+        at_full_precision(trainer.model)
+    return trainer
+
+
 def cpu_seconds() -> float:
     """Of all threads of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
+def given(arguments: Sequence[str]) -> tuple[Way, int, int]:
+    """What the process of one way is told: the way, steps and seed."""
+    told = json.loads(arguments[0])
+    steps, seed = told.pop("steps"), told.pop("seed")
+    return Way(**told), steps, seed
+
+
 def main(arguments: Sequence[str]) -> None:
     """The process of one way: its figures are the last line that it prints."""
-    given = json.loads(arguments[0])
-    steps, seed = given.pop("steps"), given.pop("seed")
-    sys.stdout.write(json.dumps(train_one_way(Way(**given), steps, seed)) + "\n")
+    sys.stdout.write(json.dumps(train_one_way(*given(arguments))) + "\n")
 
 
 if __name__ == "__main__":
