@@ -11,9 +11,7 @@ from langchain_core.tracers.langchain import wait_for_all_tracers
 
 from understudy.agents.briefing import build_payload
 from understudy.agents.experts import ChatExpert, build_experts, parsed
-from understudy.agents.guard import EgressGuard
 from understudy.core.errors import (
-    EgressRefused,
     ExpertAuthError,
     ExpertError,
     ExpertReplyError,
@@ -21,7 +19,7 @@ from understudy.core.errors import (
     SettingsError,
 )
 from understudy.core.protocols import Payload
-from understudy.core.settings import CollectionSettings, ExpertSettings, Settings
+from understudy.core.settings import ExpertSettings, Settings
 from understudy.core.types import Passage, Scope
 from understudy.core.usage import Spend
 
@@ -199,30 +197,3 @@ async def test_a_recorded_expert_says_so_and_fails_like_one_that_is_down(tmp_pat
     assert answer.cost_usd > 0
     with pytest.raises(ExpertUnavailableError, match="no recording"):
         await replay.ask(build_payload("Something else?", Scope(), [], None, []))
-
-
-@pytest.mark.parametrize(
-    ("policy", "reach", "allowed"),
-    [
-        (CollectionSettings(), "cloud", True),
-        (CollectionSettings(egress="never"), "private", False),
-        (CollectionSettings(egress="ask"), "cloud", False),
-        (CollectionSettings(sensitivity="local"), "cloud", False),
-        (CollectionSettings(sensitivity="local"), "private", True),
-    ],
-)
-def test_the_guard_holds_the_policy(policy: CollectionSettings, reach: Any, allowed: bool) -> None:
-    settings = Settings(
-        experts=(ExpertSettings(name="gpt", model="openai:x", reach=reach),), collections={"default": policy}
-    )
-    guard = EgressGuard(settings, lambda _: None)
-    if allowed:
-        assert guard.check(payload(), "gpt") == payload()
-    else:
-        with pytest.raises(EgressRefused, match="default"):
-            guard.check(payload(), "gpt")
-
-
-def test_the_guard_knows_how_a_collection_was_ingested() -> None:
-    with pytest.raises(EgressRefused, match="local"):
-        EgressGuard(Settings(), lambda _: "local").check(payload(), "gpt")

@@ -18,6 +18,10 @@ EXPERT: dict[str, Any] = {
     "name": "gpt", "recorded": False, "reach": "cloud", "usd_per_mtok": [1.25, 10.0], "skills": ["finance"],
     "resting": False, "answers": [{"domain": "finance", "asked": 12, "usable": 11}],
 }  # fmt: skip
+RULE: dict[str, Any] = {
+    "collection": "reports", "expert": "gpt", "sensitivity": "redacted", "reach": "cloud", "egress": "ask",
+    "allows": "redacted", "asks": True, "overridden": False,
+}  # fmt: skip
 
 
 def shown(**changed: object) -> str:
@@ -25,7 +29,7 @@ def shown(**changed: object) -> str:
         "workspace": "/data/[mine]", "small_model": {"name": "starter@1", "profile": "pointing"}, "experts": [EXPERT],
         "deferral": PROMISE, "spent_this_month": {"usd": 0.0123, "calls": 12, "tokens": 4567}, "cached_answers": 3,
         "collections": {"reports": {"sensitivity": "redacted", "revision": 1, "documents": 7}}, "examples": 4,
-        "example_store": {"database": "/data/[mine]/records.sqlite", "workspace": ""},
+        "example_store": {"database": "/data/[mine]/records.sqlite", "workspace": ""}, "policy": [RULE],
     }  # fmt: skip
     console = Console(file=io.StringIO(), width=160)
     show_status(console, found | changed)
@@ -37,7 +41,8 @@ def test_everything_of_a_workspace_is_told() -> None:
     for words in (
         "/data/[mine]", "starter@1, pointing", "3 answers of experts remembered, 4 examples", "$0.0123 in 12 calls",
         "reports", "redacted", "1.25, 10", "11 of 12 (finance)", "threshold 0.83", "0.02 at most, with 90% confidence",
-        "about 70% of questions go to an expert", "400 labels, 180 questions tested on; starter@1, 2026-11-25",
+        "about 70% of questions go to an expert", "evidence, identifiers replaced, if a person approves",
+        "400 labels, 180 questions tested on; starter@1, 2026-11-25",
     ):  # fmt: skip
         assert words in text, words
 

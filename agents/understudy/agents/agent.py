@@ -29,7 +29,6 @@ from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.examples import open_examples
 from understudy.agents.experts import build_experts
 from understudy.agents.general import general_answers, general_steps
-from understudy.agents.guard import EgressGuard
 from understudy.agents.learning import Learning
 from understudy.agents.loop import Loop
 from understudy.agents.records import Records
@@ -49,6 +48,8 @@ from understudy.distillation.registry import Registry
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import stream
 from understudy.graphs.state import Deps, Event, never
+from understudy.privacy.guard import EgressGuard
+from understudy.privacy.policy import Policy
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.ingest import IngestReport, Progress, ingest
@@ -91,7 +92,8 @@ class Agent:
         self.demonstrations = Demonstrations(
             self.encoder.embed_documents, self.example_store.later, settings.briefing.demonstrations
         )
-        self.guard = EgressGuard(settings, self.sensitivity)
+        self.policy = Policy(settings, self.sensitivity)
+        self.guard = EgressGuard(self.policy)
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
         self.cast = Cast(self.registry, self.model, self.reader, self.retriever, settings.small_model.threads)
@@ -287,6 +289,7 @@ class Agent:
             "cache": asdict(self.cache.threshold) if self.settings.cache.semantic else None,
             "spent_this_month": self.ledger.spent().model_dump(),
             "collections": self.store.listing(),
+            "policy": self.policy.listing(self.store.listing()),
             "example_store": {"database": self.example_store.name, "workspace": self.example_store.workspace},
             "cached_answers": self.records.count(),
             "examples": self.example_store.count(),
@@ -411,7 +414,7 @@ class Agent:
         By the collection's policy, by the budget, and by whether any expert is awake.
         """
         priced = all(e.input_usd_per_mtok or e.output_usd_per_mtok for e in self.settings.experts)
-        return self.guard.permits(collection) and self.experts.awake() and self.ledger.open(priced=priced)
+        return self.policy.compares(collection) and self.experts.awake() and self.ledger.open(priced=priced)
 
     def place(self, collection: str) -> tuple[str, str]:
         """The domain and the access label of a collection: what its adapters go by."""

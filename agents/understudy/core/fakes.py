@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError
-from understudy.core.protocols import Account, Cached, CacheKey, Cancel, Expert, Judgement, Near, Payload
+from understudy.core.protocols import Account, Cached, CacheKey, Cancel, Expert, Judgement, Near, Outbound, Payload
 from understudy.core.steps import Step, Taken, ToolStep
 from understudy.core.types import (
     Answer,
@@ -155,12 +155,16 @@ class FakeGuard:
     refuses: bool = False
     passed: list[Payload] = field(default_factory=list)
 
-    def check(self, payload: Payload, expert: str) -> Payload:
+    def check(self, payload: Payload, expert: str, thread: str) -> Outbound:
         """The payload. Raises `EgressRefused`."""
         if self.refuses:
             raise EgressRefused("scripted refusal")
         self.passed.append(payload)
-        return payload
+        return Outbound(payload, expert, "all")
+
+    def restore(self, answer: ExpertAnswer, sent: Outbound) -> ExpertAnswer:
+        """The answer."""
+        return answer
 
 
 @dataclass

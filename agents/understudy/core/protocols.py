@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from understudy.core.egress import Guard, Outbound, Payload
 from understudy.core.errors import ExpertError
 from understudy.core.steps import Taken
 from understudy.core.types import (
@@ -40,6 +41,7 @@ __all__ = [
     "Judge",
     "Judgement",
     "Near",
+    "Outbound",
     "Outcomes",
     "Payload",
     "Planner",
@@ -156,26 +158,6 @@ class Outcomes(Protocol):
 
     def note(self, outcome: Outcome) -> None:
         """Store what it teaches: signals, and the loss where an expert answered. Raises `WorkspaceError`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Payload:
-    """Exactly what would go to an expert."""
-
-    system: str
-    user: str
-    passages: tuple[Passage, ...]
-    """The evidence quoted inside `user`, in its order."""
-    question: str
-    scope: Scope
-
-
-class Guard(Protocol):
-    """The one gate for egress."""
-
-    def check(self, payload: Payload, expert: str) -> Payload:
-        """The payload as it may leave. Raises `EgressRefused`."""
         ...
 
 

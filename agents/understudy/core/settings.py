@@ -13,18 +13,31 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from understudy.core.errors import SettingsError
 
 __all__ = [
+    "Allowance",
     "BaseFormat",
     "BriefingSettings",
     "BudgetSettings",
     "CacheSettings",
     "CollectionSettings",
     "DeferralSettings",
+    "Egress",
     "ExamplesSettings",
     "ExpertSettings",
+    "Reach",
     "RefineSettings",
+    "Sensitivity",
     "Settings",
     "SmallModelSettings",
 ]
+
+
+Sensitivity = Literal["open", "redacted", "local"]
+Egress = Literal["allow", "ask", "never"]
+Reach = Literal["cloud", "private"]
+"""Where an expert is: anywhere, or in a house of the owner's own."""
+Allowance = Literal["nothing", "question", "redacted", "all"]
+"""What of a collection may go to an expert, from the least to the most: `question` is the question alone, with
+identifiers replaced; `redacted` is evidence, draft and earlier answers too, likewise."""
 
 
 class Table(BaseModel):
@@ -96,7 +109,7 @@ class ExpertSettings(Table):
     context: Annotated[int | None, Field(ge=256, description="tokens in and out that it can take")] = None
     skills: tuple[str, ...] = ()
     """Domains that it knows well; none named means any."""
-    reach: Literal["cloud", "private"] = "cloud"
+    reach: Reach = "cloud"
     may_train: bool = True
     """Whether its terms of use allow training a model on its answers; false keeps them out of training."""
 
@@ -113,8 +126,11 @@ class CacheSettings(Table):
 class CollectionSettings(Table):
     """One `[collections.NAME]`."""
 
-    sensitivity: Literal["open", "redacted", "local"] = "redacted"
-    egress: Literal["allow", "ask", "never"] = "allow"
+    sensitivity: Sensitivity = "redacted"
+    egress: Egress = "allow"
+    cloud: Allowance | None = None
+    """What experts of that reach may have, instead of what follows from the sensitivity; for `cloud` never more."""
+    private: Allowance | None = None
     domain: str | None = None
     """What its documents are about, such as `finance`; the collection's own name by default."""
     label: str | None = None

@@ -80,6 +80,7 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     console.print(collections if found["collections"] else "no documents yet; understudy ingest brings some in")
     if found["experts"]:
         console.print(experts_table(found["experts"]))
+        console.print(policy_table(found["policy"]))
     if "why" in promise:
         fixed = promise["threshold"]
         console.print(f"nothing is promised: {promise['why']}" + ("" if fixed is None else f" ({fixed:g})"))
@@ -98,6 +99,23 @@ def experts_table(experts: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             escape(expert["name"]), expert["reach"], price, skills, "\n".join(answers) or "none yet", "; ".join(state)
         )
+    return table
+
+
+GIVEN = {
+    "all": "everything, as it is",
+    "redacted": "evidence, identifiers replaced",
+    "question": "the question alone, identifiers replaced",
+    "nothing": "nothing",
+}
+
+
+def policy_table(policy: Sequence[Mapping[str, Any]]) -> Table:
+    """What every collection gives every expert."""
+    table = Table("collection", "sensitivity", "expert", "reach", "gets")
+    for rule in policy:
+        gets = GIVEN[rule["allows"]] + ", if a person approves" * rule["asks"]
+        table.add_row(escape(rule["collection"]), rule["sensitivity"], escape(rule["expert"]), rule["reach"], gets)
     return table
 
 

@@ -181,7 +181,7 @@ async def respond(state: AskState, runtime: Run) -> AskState:
     if near is not None and near.audit and state["expert"] is None:  # nobody to compare it with: it is given after all
         state = {**state, "cached": near.cached.answer.model_dump(mode="json")}
     answer = answered(state, deps.clock())
-    turn: Turn = {"question": state["question"], "answer": answer.text}
+    turn: Turn = {"question": state["question"], "answer": answer.text, "collection": state["scope"]["collection"]}
     if near is not None and near.hit and not near.audit:
         try:
             await asyncio.to_thread(deps.cache.note, cache_key(state), near, None)

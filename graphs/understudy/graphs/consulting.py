@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
-from understudy.core.protocols import Account, Expert, Payload
+from understudy.core.protocols import Account, Expert, Outbound
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Observation, Scope
 from understudy.core.usage import Spend
-from understudy.graphs.state import AskState, Deps, Run, evidence_of
+from understudy.graphs.state import AskState, Deps, Run, evidence_of, own_thread
 
 __all__ = ["consult"]
 
@@ -30,9 +31,11 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     refusals = []
     try:
         payload = await asyncio.to_thread(deps.brief, state["question"], scope, evidence.passages, shown, history)
+        payload = replace(payload, earlier=tuple(t.get("collection", "") for t in state["turns"]))
         for expert in await asyncio.to_thread(deps.experts.ranked, payload):
             try:
-                reply, trouble = await paid(deps, state, expert, deps.guard.check(payload, expert.name))
+                sent = await asyncio.to_thread(deps.guard.check, payload, expert.name, own_thread(state))
+                reply, trouble = await paid(deps, state, expert, sent)
             except (EgressRefused, BudgetError, ExpertError, SettingsError) as error:
                 refusals.append(str(error))
                 failed = error if isinstance(error, ExpertError) else None
@@ -54,15 +57,16 @@ def widened(evidence: Evidence, deps: Deps, question: str, scope: Scope) -> Evid
     return evidence.extended(Observation(passages=tuple(new)), question)
 
 
-async def paid(deps: Deps, state: AskState, expert: Expert, payload: Payload) -> tuple[ExpertAnswer, str]:
+async def paid(deps: Deps, state: AskState, expert: Expert, sent: Outbound) -> tuple[ExpertAnswer, str]:
     """Ask an expert with its worst case set aside; what was never settled stays spent.
 
     The answer comes with what could not be written down: what was paid for is answered with all the same.
     """
+    payload = sent.payload
     account = Account(state["id"], state["thread"], state["principal"], state["job"])
     reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, expert.worst(payload))
     try:
-        reply = await expert.ask(payload)
+        reply = await asyncio.to_thread(deps.guard.restore, await expert.ask(payload), sent)
     except ExpertError as error:
         if error.spent is not None:
             await asyncio.to_thread(deps.budget.settle, reservation, error.spent)

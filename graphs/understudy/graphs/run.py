@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from langsmith import tracing_context
 
@@ -17,9 +16,9 @@ from understudy.core.errors import InternalError
 from understudy.core.types import Answer, Evidence, Scope, StepRecord
 from understudy.core.usage import SmallTokens
 from understudy.graphs.ask import AskGraph
-from understudy.graphs.state import AskState, Deps, Event, Turn
+from understudy.graphs.state import AskState, Deps, Event, Turn, thread_key
 
-__all__ = ["alone", "ask", "stream"]
+__all__ = ["alone", "ask", "stream", "thread_key"]
 
 
 def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | None, now: float) -> AskState:
@@ -96,7 +95,7 @@ async def stream(
     graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str | None = None
 ) -> AsyncIterator[Event]:
     """Answer a question, giving steps and text as they come, and the answer last."""
-    own = f"{quote(principal, safe='')}/{thread}"
+    own = thread_key(principal, thread)
     config: Any = {"configurable": {"thread_id": own}, "recursion_limit": 4 * deps.max_steps + 20}
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()

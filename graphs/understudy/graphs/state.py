@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
+from urllib.parse import quote
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict
@@ -26,7 +27,7 @@ from understudy.core.protocols import (
 )
 from understudy.core.types import Draft, Evidence, Passage, Scope, StepRecord
 
-__all__ = ["AskState", "Deps", "Event", "Run", "Turn", "evidence_of"]
+__all__ = ["AskState", "Deps", "Event", "Run", "Turn", "evidence_of", "own_thread", "thread_key"]
 
 Brief = Callable[[str, Scope, Sequence[Passage], Draft | None, Sequence[str]], Payload]
 
@@ -36,6 +37,8 @@ class Turn(TypedDict):
 
     question: str
     answer: str
+    collection: NotRequired[str]
+    """Whose documents it was asked of; absent in those of before it was kept."""
 
 
 class AskState(TypedDict, total=False):
@@ -123,6 +126,16 @@ class Deps:
 
 Run = Runtime[Deps]
 """What a node is given beside the state."""
+
+
+def thread_key(principal: str, thread: str) -> str:
+    """A thread's name among all principals': nobody reads another's."""
+    return f"{quote(principal, safe='')}/{thread}"
+
+
+def own_thread(state: AskState) -> str:
+    """`thread_key` a question in progress."""
+    return thread_key(state["principal"], state["thread"])
 
 
 def evidence_of(state: AskState) -> Evidence:
