@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+import regex
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from understudy.core.errors import SettingsError
 
@@ -23,6 +24,8 @@ __all__ = [
     "Egress",
     "ExamplesSettings",
     "ExpertSettings",
+    "PatternSettings",
+    "PrivacySettings",
     "Reach",
     "RefineSettings",
     "Sensitivity",
@@ -177,6 +180,31 @@ class RefineSettings(Table):
     seed: int = 17
 
 
+class PatternSettings(Table):
+    """One `[[privacy.patterns]]`: what else is replaced before anything leaves."""
+
+    type: Annotated[str, Field(pattern="^[A-Z][A-Z_]{0,30}$", description="as it stands in placeholders")]
+    regex: Annotated[str, Field(min_length=1, description="in the syntax of the `regex` module")]
+
+    @field_validator("regex")
+    @classmethod
+    def compiles(cls, given: str) -> str:
+        """A pattern that matches nothing at all would stand between any two letters."""
+        try:
+            if regex.compile(given).match("", timeout=1):
+                raise ValueError("it matches the empty text")
+        except (regex.error, TimeoutError) as error:
+            raise ValueError(f"it is no regular expression ({error})") from error
+        return given
+
+
+class PrivacySettings(Table):
+    """`[privacy]`."""
+
+    patterns: tuple[PatternSettings, ...] = ()
+    """Of identifiers that only the owner knows, such as case numbers."""
+
+
 class Settings(Table):
     """The whole file. Every key is optional."""
 
@@ -189,6 +217,7 @@ class Settings(Table):
     examples: ExamplesSettings = ExamplesSettings()
     refine: RefineSettings = RefineSettings()
     briefing: BriefingSettings = BriefingSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @classmethod
     def load(cls, path: Path) -> Settings:

@@ -97,6 +97,11 @@ class Workspace:
         return self.root / "outcomes.sqlite"
 
     @property
+    def privacy(self) -> Path:
+        """SQLite: which placeholder stands for which value."""
+        return self.root / "privacy.sqlite"
+
+    @property
     def deferral(self) -> Path:
         """The threshold in force, and what it was derived from."""
         return self.root / "deferral.json"
