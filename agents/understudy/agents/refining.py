@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langsmith import tracing_context
 
@@ -30,7 +31,7 @@ from understudy.core.types import Draft, Example, Outcome
 from understudy.core.workspace import write_atomically
 from understudy.distillation.curate import curate, poisonous
 from understudy.distillation.decoder_trainer import DECODER
-from understudy.distillation.gate import Played, kind_of, too_few, weigh
+from understudy.distillation.gate import Crossed, Played, kind_of, too_few, weigh
 from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER
 from understudy.graphs.refine import RefineDeps, RefineState, Trainer, build_refine_graph
@@ -101,16 +102,24 @@ class DomainGate:
             return short
         live = self._cast.playing(run["domain"], run["label"])
         candidate = self._cast.candidate(files, self._breadth)
-        played = []
         # One after the other: changing the small model's LoRA at every question would cost what it has read.
-        befores, afters = ([self._rehearse(e, players) for e in examples] for players in (live, candidate))
-        for example, before, after in zip(examples, befores, afters, strict=True):
-            said = after.draft.text if after.draft else ""
-            worths = worth(before.draft, example), worth(after.draft, example)
-            played.append(Played(kind_of(example), *worths, said, "polar" if polar(example.question) else "open"))
+        before, after = ([self._rehearse(e, players).draft for e in examples] for players in (live, candidate))
         pairs = zip(self._general(live), self._general(candidate), strict=True)
         general = [Played("general", before, after, said) for (before, _), (after, said) in pairs]
-        return weigh(played, general, canaries(refused), run["seed"])
+        played, crossed = compared(examples, before, after)
+        return weigh(played, general, canaries(refused), run["seed"], crossed=crossed)
+
+
+def compared(
+    examples: Sequence[Example], live: Sequence[Draft | None], candidate: Sequence[Draft | None]
+) -> tuple[list[Played], Crossed]:
+    """Questions of examples as two players answered them, and what each answer is worth to every question."""
+    worths = [np.array([[worth(d, e) for e in examples] for d in drafts]) for drafts in (live, candidate)]
+    said = [draft.text if draft else "" for draft in candidate]
+    values = zip(examples, *(each.diagonal() for each in worths), said, strict=True)
+    played = [Played(kind_of(e), float(before), float(after), text) for e, before, after, text in values]
+    forms = tuple("polar" if polar(e.question) else "open" for e in examples)
+    return played, Crossed(forms, worths[1] - worths[0])
 
 
 def worth(draft: Draft | None, example: Example) -> float:

@@ -27,10 +27,10 @@ class GateReport(Data):
     candidate: float = 0.0
     p: float = 1.0
     """Of the paired test that the candidate is no better."""
-    unlearned: float = 0.0
-    """The same agreement without learning: the live model, or one answer always where that does better."""
-    p_unlearned: float = 1.0
-    """Of the paired test that the candidate is no better than that."""
+    learned: float = 0.0
+    """How much of its gain is beyond what its answers would gain as answers to other questions."""
+    p_learned: float = 1.0
+    """Of the permutation test that this is chance."""
     general_questions: int = 0
     general_live: float = 0.0
     general_candidate: float = 0.0

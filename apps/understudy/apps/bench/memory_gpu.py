@@ -83,21 +83,21 @@ def saved(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     }
 
 
+MEASURED = ("peak_mib", "weights_mib", "loading_peak_mib", "reserved_mib", "host_peak_mib")
+
+
 def row_of(way: Way, found: dict[str, Any]) -> dict[str, Any]:
     """What a process measured, as a row; where the GPU is too small for a way only what it would take."""
-    row = {"way": way.name, "parameters": found["parameters"], "learned": found["learned"]}
-    measured = found.get("peak_mib")
-    thousands = found.get("tokens", 0) / 1000
+    fits = found.get("peak_mib") is not None
+    size, thousands = found["parameters"], found.get("tokens", 0) / 1000
     return {
-        **row,
-        "peak_mib": None if measured is None else round(measured, 1),
-        "bytes_per_parameter": None if measured is None else round(measured * 2**20 / found["parameters"], 2),
+        "way": way.name,
+        "parameters": size,
+        "learned": found["learned"],
+        "bytes_per_parameter": round(found["peak_mib"] * 2**20 / size, 2) if fits else None,
         "expected_bytes_per_parameter": expected(way, found),
-        "weights_mib": None if measured is None else round(found["weights_mib"], 1),
-        "loading_peak_mib": None if measured is None else round(found["loading_peak_mib"], 1),
-        "reserved_mib": None if measured is None else round(found["reserved_mib"], 1),
-        "host_peak_mib": None if measured is None else round(found["host_peak_mib"], 1),
-        "seconds_per_1000_tokens": None if measured is None else round(found["seconds"] / thousands, 2),
+        **{name: round(found[name], 1) if fits else None for name in MEASURED},
+        "seconds_per_1000_tokens": round(found["seconds"] / thousands, 2) if fits else None,
     }
 
 
