@@ -74,6 +74,14 @@ class DomainExamples:
         return "gate" if role == "gate" else "calibrate"
 
 
+@dataclass(frozen=True)
+class Plays:
+    """What players made of the gate examples, in their order, and of the general set."""
+
+    drafts: Sequence[Draft | None]
+    general: Sequence[tuple[float, str]]
+
+
 class DomainGate:
     """Plays the gate examples twice: in the live adapter, and in the candidate.
 
@@ -100,14 +108,28 @@ class DomainGate:
         short = too_few([kind_of(e) for e in examples])
         if short is not None:
             return short
-        live = self._cast.playing(run["domain"], run["label"])
-        candidate = self._cast.candidate(files, self._breadth)
         # One after the other: changing the small model's LoRA at every question would cost what it has read.
-        before, after = ([self._rehearse(e, players).draft for e in examples] for players in (live, candidate))
-        pairs = zip(self._general(live), self._general(candidate), strict=True)
+        live = self.plays(self._cast.playing(run["domain"], run["label"]), examples)
+        return self.compare(run, live, files, examples, refused)
+
+    def compare(
+        self,
+        run: RefineState,
+        live: Plays,
+        files: Mapping[str, Path],
+        examples: Sequence[Example],
+        refused: Sequence[Example],
+    ) -> GateReport:
+        """Promote or not, beside what the live model has played already."""
+        ours = self.plays(self._cast.candidate(files, self._breadth), examples)
+        played, crossed = compared(examples, live.drafts, ours.drafts)
+        pairs = zip(live.general, ours.general, strict=True)
         general = [Played("general", before, after, said) for (before, _), (after, said) in pairs]
-        played, crossed = compared(examples, before, after)
         return weigh(played, general, canaries(refused), run["seed"], crossed=crossed)
+
+    def plays(self, players: Players, examples: Sequence[Example]) -> Plays:
+        """What some players make of the examples, alone."""
+        return Plays([self._rehearse(e, players).draft for e in examples], self._general(players))
 
 
 def compared(

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from understudy.agents import Agent
+from understudy.agents.refining import Plays
 from understudy.apps.bench.learning import SHOWN, oracle_of
 from understudy.apps.bench.streams import cuad_stream, documents_of
 from understudy.apps.bench.workspaces import bar, folder, retrieval_digest
@@ -46,12 +47,13 @@ def measure_shuffled(data: Path, out: Path, limit: int | None, seed: int) -> dic
             for number, question in enumerate(asked, 1):
                 agent.ask(question.text, document=question.document)
                 advance(number, None)
-        right = candidate(agent, seed, lambda examples: examples)
+        live = agent.learning.refinery.gate.plays(agent.cast.playing(*PLACE), parts_of(agent)["gate"])
+        right = candidate(agent, live, seed, lambda examples: examples)
         wrong = []
         for number in range(limit or CANDIDATES):
             rng = random.Random(seed + 1 + number)
             mixed = lambda examples, rng=rng: shuffled(examples, agent.retriever.document, rng)  # noqa: E731
-            wrong.append(candidate(agent, seed + 1 + number, mixed))
+            wrong.append(candidate(agent, live, seed + 1 + number, mixed))
     return {
         "questions": len(asked),
         "gate_examples": right["gate_examples"],
@@ -62,7 +64,9 @@ def measure_shuffled(data: Path, out: Path, limit: int | None, seed: int) -> dic
     }
 
 
-def candidate(agent: Agent, seed: int, teach: Callable[[Sequence[Example]], Sequence[Example]]) -> dict[str, Any]:
+def candidate(
+    agent: Agent, live: Plays, seed: int, teach: Callable[[Sequence[Example]], Sequence[Example]]
+) -> dict[str, Any]:
     """Train one on what `teach` makes of the examples, and weigh it. Nothing is kept or promoted."""
     parts = parts_of(agent)
     taught = iter(teach([*parts["train"], *parts["held_out"], *parts["calibrate"]]))
@@ -73,7 +77,7 @@ def candidate(agent: Agent, seed: int, teach: Callable[[Sequence[Example]], Sequ
         trainer.train(Path(made), train, held_out, others)
         files = trainer.export(Path(made), held_out)
         run: Any = {"domain": PLACE[0], "label": PLACE[1], "seed": seed}
-        report = agent.learning.refinery.gate.weigh(run, files, parts["gate"], [])
+        report = agent.learning.refinery.gate.compare(run, live, files, parts["gate"], [])
     return {
         "trained_on": len(train),
         "gate_examples": report.questions,
