@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fake_openai import serving
+from langchain_core.runnables import RunnableConfig
 
 from understudy.agents import Agent, Answer
 from understudy.core.errors import (
@@ -79,14 +80,13 @@ def test_scoped_to_one_document(agent: Agent) -> None:
 
 def test_a_thread_survives_a_restart(ready: Path) -> None:
     with Agent.open(ready) as agent:
-        agent.ask("What was Operating profit in 2023?", thread="t")
+        thread = agent.ask("What was Operating profit in 2023?").thread
+    where: RunnableConfig = {"configurable": {"thread_id": f"owner/{thread}"}}
     with Agent.open(ready) as agent:
-        held = agent._loop.run(agent._graph.aget_state({"configurable": {"thread_id": "owner/t"}}))
+        held = agent._loop.run(agent._graph.aget_state(where))
         assert [t["question"] for t in held.values["turns"]] == ["What was Operating profit in 2023?"]
-        agent.ask("And in 2022?", thread="t")
-        transcript = agent._loop.run(agent._graph.aget_state({"configurable": {"thread_id": "owner/t"}})).values[
-            "transcript"
-        ]
+        agent.ask("And in 2022?", thread=thread)
+        transcript = agent._loop.run(agent._graph.aget_state(where)).values["transcript"]
         assert "Earlier: What was Operating profit in 2023?" in transcript[0]["content"]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,6 +16,8 @@ import aiosqlite
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from understudy.agents.access.threads import Threads
+from understudy.agents.access.views import PermittedCache, PermittedExamples, PermittedOutcomes
 from understudy.agents.briefing import build_payload
 from understudy.agents.cache.semantic import SemanticCache
 from understudy.agents.cast import Cast, CollectionsCast, Players
@@ -36,10 +38,11 @@ from understudy.agents.refining import DomainExamples
 from understudy.agents.rehearsal import Rehearsal
 from understudy.agents.small_model import SmallModel, starter_path
 from understudy.agents.training import trainer_of
+from understudy.core.access import Access, Permit, Principal
 from understudy.core.adapters import AdapterCard
 from understudy.core.errors import ModelFileError, QuestionError, ScopeError
 from understudy.core.protocols import Cancel, Payload
-from understudy.core.settings import Settings
+from understudy.core.settings import OWNER, Settings
 from understudy.core.types import Answer, Draft, Example, Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
@@ -53,6 +56,7 @@ from understudy.privacy.policy import Policy
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.ingest import IngestReport, Progress, ingest
+from understudy.retrieval.readable import ReadableDocuments, no_documents
 from understudy.retrieval.reader import SpanReader
 from understudy.retrieval.store import DocumentStore
 from understudy.tools.toolbox import LocalToolBox
@@ -76,7 +80,8 @@ class Agent:
     def __init__(self, workspace: Workspace, settings: Settings, principal: str, tools: Sequence[BaseTool]) -> None:
         self.workspace = workspace
         self.settings = settings
-        self.principal = principal
+        self.access = Access.of(settings)
+        self.principal = self.access.principal(principal)
         self.store = DocumentStore(workspace)
         self.encoder = MiniLM(threads=settings.small_model.threads)
         self.retriever = HybridRetriever(workspace, self.store, self.encoder)
@@ -96,7 +101,14 @@ class Agent:
         self.guard = EgressGuard(self.policy)
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
-        self.cast = Cast(self.registry, self.model, self.reader, self.retriever, settings.small_model.threads)
+        self.cast = Cast(
+            self.registry,
+            self.model,
+            self.reader,
+            self.retriever,
+            settings.small_model.threads,
+            wearable=lambda card: self.access.undivided(card.label, card.grounds),
+        )
         self.deferral = Deferral(
             workspace,
             settings.deferral,
@@ -117,7 +129,7 @@ class Agent:
         self.learning = Learning(
             workspace,
             settings.refine,
-            DomainExamples(self.example_store.examples, self.taught_at),
+            DomainExamples(self.example_store.examples, self.taught_at, self.access.undivided),
             trainer_of(self.retriever, self.model, settings.refine),
             general_steps if self.model.profile.writes else general_answers,
             self.registry,
@@ -126,8 +138,9 @@ class Agent:
             Rehearsal(self._deps, self._loop.run).played,
             self.deferral,
         )
-        self._threads = self._loop.run(checkpointer(workspace.threads))
-        self._graph = build_ask_graph(self._threads)
+        self._checkpoints = self._loop.run(checkpointer(workspace.threads))
+        self.threads = Threads(workspace.threads, self._checkpoints)
+        self._graph = build_ask_graph(self._checkpoints)
         self._held = ExitStack()
 
     @classmethod
@@ -144,7 +157,7 @@ class Agent:
 
         Args:
             workspace: its folder.
-            principal: who asks.
+            principal: who asks, where a call names nobody.
             settings: instead of the workspace's `understudy.toml`.
             tools: LangChain tools that the small model may use besides its own.
             wait_s: seconds to wait for another process to let go of the workspace.
@@ -152,6 +165,7 @@ class Agent:
         Raises:
             WorkspaceError: it is corrupt, newer than this program, or in use (`WorkspaceBusyError`).
             SettingsError: `understudy.toml` is wrong.
+            AccessError: it names principals, and not this one.
             MissingExtraError: the settings want what isn't installed.
             ModelFileError: the small model can't be loaded.
         """
@@ -164,7 +178,8 @@ class Agent:
 
     def close(self) -> None:
         """Let go of the workspace."""
-        self._loop.run(self._threads.conn.close())
+        self.threads.close()
+        self._loop.run(self._checkpoints.conn.close())
         self._loop.close()
         self.model.close()
         self.records.close()
@@ -191,7 +206,15 @@ class Agent:
         prune: bool = False,
         on_progress: Progress | None = None,
     ) -> IngestReport:
-        """Bring a collection up to date with files and folders; see `understudy.retrieval.ingest.ingest`."""
+        """Bring a collection up to date with files and folders; see `understudy.retrieval.ingest.ingest`.
+
+        Raises `AccessError` where the principal may not read that collection, or would change its sensitivity.
+        """
+        who = self._who(None)
+        if not who.may_read(collection):
+            who.administers(f"write into collection {collection!r}")
+        if sensitivity is not None:
+            who.administers("say how sensitive a collection is")
         return ingest(
             self.store,
             self.encoder,
@@ -210,6 +233,7 @@ class Agent:
         document: str | None = None,
         thread: str | None = None,
         job: str | None = None,
+        principal: str | None = None,
         cancel: Cancel = never,
     ) -> Answer:
         """Answer a question.
@@ -220,15 +244,18 @@ class Agent:
             document: only this one of them.
             thread: an earlier answer's thread, to follow up on it; a new one otherwise.
             job: what the question belongs to, for the budget per job.
+            principal: who asks, if not the one that the agent was opened for.
             cancel: asked between tokens; true stops inference.
 
         Raises:
             QuestionError: it is empty or longer than the context.
-            NoDocumentsError: the collection is empty.
-            ScopeError: there is no such document.
+            NoDocumentsError: the collection is empty, or not theirs to read.
+            ScopeError: there is no such document, or no such thread of theirs.
+            AccessError: there is no such principal.
             Stopped: `cancel` said so.
         """
-        return self._loop.run(answer_of(self._events(question, collection, document, thread, job, cancel)))
+        who = self._who(principal)
+        return self._loop.run(answer_of(self._events(question, collection, document, thread, job, who, cancel)))
 
     async def aask(
         self,
@@ -238,10 +265,11 @@ class Agent:
         document: str | None = None,
         thread: str | None = None,
         job: str | None = None,
+        principal: str | None = None,
         cancel: Cancel = never,
     ) -> Answer:
         """`ask`, awaitable from any event loop."""
-        events = self._events(question, collection, document, thread, job, cancel)
+        events = self._events(question, collection, document, thread, job, self._who(principal), cancel)
         return await self._loop.awaited(answer_of(events))
 
     async def astream(
@@ -252,9 +280,11 @@ class Agent:
         document: str | None = None,
         thread: str | None = None,
         job: str | None = None,
+        principal: str | None = None,
         cancel: Cancel = never,
     ) -> AsyncIterator[Event]:
         """`ask`, giving steps and text as they come; the last event holds the answer."""
+        who = self._who(principal)
         here = asyncio.get_running_loop()
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         stopped = threading.Event()
@@ -262,7 +292,7 @@ class Agent:
         async def run() -> None:
             try:
                 async for event in self._events(
-                    question, collection, document, thread, job, lambda: stopped.is_set() or cancel()
+                    question, collection, document, thread, job, who, lambda: stopped.is_set() or cancel()
                 ):
                     here.call_soon_threadsafe(queue.put_nowait, event)
             finally:
@@ -276,10 +306,11 @@ class Agent:
         finally:
             stopped.set()
 
-    def status(self) -> dict[str, Any]:
-        """Model, collections, experts and what has been learned, as plain data."""
+    def status(self, *, principal: str | None = None) -> dict[str, Any]:
+        """Model, collections, experts and what has been learned, as plain data: what a principal may read of it."""
+        who = self._who(principal)
         answers: dict[str, list[dict[str, object]]] = {}
-        for (expert, domain), held in self.deferral.store.records().items():
+        for (expert, domain), held in ({} if who.restricted else self.deferral.store.records()).items():
             answers.setdefault(expert, []).append({"domain": domain, "asked": held.asked, "usable": held.usable})
         return {
             "workspace": str(self.workspace.root),
@@ -287,13 +318,29 @@ class Agent:
             "experts": [{**e, "answers": answers.get(str(e["name"]), [])} for e in self.experts.listing()],
             "deferral": self.promise(),
             "cache": asdict(self.cache.threshold) if self.settings.cache.semantic else None,
-            "spent_this_month": self.ledger.spent().model_dump(),
-            "collections": self.store.listing(),
-            "policy": self.policy.listing(self.store.listing()),
+            "spent_this_month": self.ledger.spent(who.name if who.restricted else None).model_dump(),
+            "collections": self.documents_of(who).listing(),
+            "policy": [r for r in self.policy.listing(self.store.listing()) if who.may_read(r["collection"])],
             "example_store": {"database": self.example_store.name, "workspace": self.example_store.workspace},
-            "cached_answers": self.records.count(),
-            "examples": self.example_store.count(),
+            "cached_answers": self.records.count(who),
+            "examples": self.example_store.count(who),
         }
+
+    def documents(self, collection: str | None = None, *, principal: str | None = None) -> list[dict[str, str]]:
+        """Collection, id and version of every document that a principal may read; raises `NoDocumentsError`."""
+        seen = self.documents_of(self._who(principal))
+        names = sorted(seen.listing())
+        if collection is not None and not seen.entries(collection):
+            raise no_documents(collection, names)
+        chosen = names if collection is None else [collection]
+        return [{"collection": c, "id": i, "version": v} for c in chosen for i, v, _ in seen.entries(c)]
+
+    def documents_of(self, principal: Principal) -> ReadableDocuments:
+        """The documents as somebody may see them."""
+        return ReadableDocuments(self.store, principal.may_read)
+
+    def _who(self, principal: str | None) -> Principal:
+        return self.principal if principal is None else self.access.principal(principal)
 
     async def _events(
         self,
@@ -302,6 +349,7 @@ class Agent:
         document: str | None,
         thread: str | None,
         job: str | None,
+        who: Principal,
         cancel: Cancel,
     ) -> AsyncIterator[Event]:
         asked = question.strip()
@@ -312,38 +360,48 @@ class Agent:
         if thread is not None and not thread.strip():
             raise ScopeError("the thread's name is empty; leave it out for a new thread")
         scope = Scope(collection=collection, document=document)
-        self.retriever.check(scope)
-        named = thread or uuid.uuid4().hex[:12]
+        self.retriever.over(self.documents_of(who)).check(scope)
+        if thread is None:
+            thread, permit = self.threads.begin(who, collection)
+        else:
+            permit = self.threads.enter(who, thread, collection)
         place = self.place(collection)
-        deps = self._deps(self.cast.playing(*place), place[1], cancel)
-        events = stream(self._graph, deps, asked, scope, self.principal, named, job)
-        async for event in events:
+        deps = self._deps(self.cast.playing(*place, who), permit, place[1], cancel)
+        graph = self._graph.copy({"checkpointer": self.threads.saver(who, thread)})
+        async for event in stream(graph, deps, asked, scope, who.name, thread, job):
             yield event
 
     def _brief(
         self,
+        by: Principal,
         question: str,
         scope: Scope,
         passages: Sequence[Passage],
         draft: Draft | None,
         history: Sequence[str],
     ) -> Payload:
-        shown = self.demonstrations.nearest(question, scope)
+        shown = self.demonstrations.nearest(question, scope, by)
         return build_payload(question, scope, passages, draft, history, shown)
 
-    def _deps(self, players: Players, label: str | None = None, cancel: Cancel = never) -> Deps:
+    def _deps(
+        self, players: Players, permit: Permit | None = None, label: str | None = None, cancel: Cancel = never
+    ) -> Deps:
+        """All that one question may use: the stores as its principal sees them; without a permit, as the owner does."""
+        permit = permit or Permit(self.access.principal(OWNER), ())
+        documents = self.documents_of(permit.principal)
+        retriever = players.retriever.over(documents)
         return Deps(
             planner=players.planner,
-            tools=self.toolbox.used_by(players.reader, players.retriever),
-            retriever=players.retriever,
-            judge=self.deferral.judge(),
+            tools=self.toolbox.used_by(players.reader, retriever, documents.table_passages),
+            retriever=retriever,
+            judge=self.deferral.judge(permit.principal),
             guard=self.guard,
-            outcomes=self.deferral,
+            outcomes=PermittedOutcomes(self.deferral, permit),
             budget=self.ledger,
             experts=self.experts,
-            cache=self.cache,
-            examples=self.example_store,
-            brief=self._brief,
+            cache=PermittedCache(self.cache, permit),
+            examples=PermittedExamples(self.example_store, permit),
+            brief=partial(self._brief, permit.principal),
             small_model=players.name,
             label=label,
             max_steps=self.settings.small_model.max_steps,
@@ -352,7 +410,8 @@ class Agent:
         )
 
     def calibrate(self) -> Calibration:
-        """Derive the threshold anew from all outcomes, and say how reliable the confidence is."""
+        """Derive the threshold anew from all outcomes, and say how reliable the confidence is. Raises `AccessError`."""
+        self.principal.administers("derive the threshold")
         return calibration_of(self.deferral.rows(), self.deferral.derive())
 
     def refine(self, domain: str | None = None, *, when_due: bool = False) -> list[dict[str, Any]]:
@@ -368,22 +427,27 @@ class Agent:
         Raises:
             ScopeError: no collection is of this domain.
             AdapterError: an adapter's files are damaged.
+            AccessError: the principal may not read everything.
         """
+        self.principal.administers("refine")
         return self.learning.refine(domain, when_due=when_due)
 
-    def adapters(self) -> list[dict[str, Any]]:
-        """Every adapter in short, whether it is live, and what the gate said."""
-        return self.learning.adapters()
+    def adapters(self, *, principal: str | None = None) -> list[dict[str, Any]]:
+        """Every adapter in short that a principal may see, whether it is live, and what the gate said."""
+        return self.learning.adapters(self._who(principal))
 
-    def adapter(self, domain: str, version: str, *, label: str | None = None) -> AdapterCard:
+    def adapter(
+        self, domain: str, version: str, *, label: str | None = None, principal: str | None = None
+    ) -> AdapterCard:
         """The card of an adapter. Raises `AdapterError`."""
-        return self.learning.adapter(domain, version, label)
+        return self.learning.adapter(domain, version, label, self._who(principal))
 
     def promote(self, domain: str, version: str, *, label: str | None = None, force: bool = False) -> None:
         """Put an adapter in force; questions in flight finish with the one before.
 
         Raises `AdapterError`: there is none, its files are damaged, or the gate turned it down (unless `force`).
         """
+        self.principal.administers("put an adapter in force")
         self.learning.promote(domain, version, label, force=force)
 
     def rollback(self, domain: str, *, label: str | None = None) -> str | None:
@@ -391,11 +455,12 @@ class Agent:
 
         Raises `AdapterError`: none is live.
         """
+        self.principal.administers("roll an adapter back")
         return self.learning.rollback(domain, label)
 
-    def examples(self) -> list[dict[str, Any]]:
-        """Every example as a training row, with its role, and the reason where it may not be trained on."""
-        stored = self.example_store.examples().values()
+    def examples(self, *, principal: str | None = None) -> list[dict[str, Any]]:
+        """Every example that a principal may read as a training row, with its role, and why it may not teach."""
+        stored = self.example_store.examples(self._who(principal)).values()
         held = [e.model_copy(update={"label": self.taught_at(e)[1]}) for e in stored]
         return list(rows(curate(held), [role_of(e.question, e.scope) for e in held]))
 
@@ -418,8 +483,7 @@ class Agent:
 
     def place(self, collection: str) -> tuple[str, str]:
         """The domain and the access label of a collection: what its adapters go by."""
-        policy = self.settings.collections.get(collection)
-        return self.domain(collection), (policy.label if policy else None) or collection
+        return self.domain(collection), self.access.label(collection)
 
     def taught_at(self, example: Example) -> tuple[str, str]:
         """The domain of an example's collection, and the access label that the collection had at the time.

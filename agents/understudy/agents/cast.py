@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from understudy.agents.small_model import SmallModel
+from understudy.core.access import Principal
 from understudy.core.adapters import AdapterCard, Probe
 from understudy.core.errors import AdapterError
 from understudy.core.protocols import Planner
@@ -55,6 +56,7 @@ class Cast:
         reader: the shipped one.
         retriever: that knows no question.
         threads: of a reader.
+        wearable: whether an adapter may be worn at all, by what it rests on.
     """
 
     def __init__(
@@ -64,19 +66,25 @@ class Cast:
         reader: SpanReader,
         retriever: HybridRetriever,
         threads: int | None = None,
+        wearable: Callable[[AdapterCard], bool] = lambda card: True,
     ) -> None:
         self._registry = registry
         self.model = model
         self._base = Players(model, reader, retriever, model.name)
         self._threads = threads
+        self._wearable = wearable
         self._playing: dict[tuple[str, str], Players] = {}
         self._lock = threading.Lock()
         self._base_probe = probe_of(reader)
 
-    def playing(self, domain: str, label: str) -> Players:
-        """Who answers there now. Raises `AdapterError` where the live adapter's files are damaged."""
-        found = self._playing.get((domain, label))
-        return found if found is not None else self.swap(domain, label)
+    def playing(self, domain: str, label: str, by: Principal | None = None) -> Players:
+        """Who answers there now, without an adapter that rests on what `by` may not read, who asks.
+
+        Raises `AdapterError` where the live adapter's files are damaged.
+        """
+        found = self._playing.get((domain, label)) or self.swap(domain, label)
+        open_to = by is None or found.card is None or by.may_use(found.card.grounds)
+        return found if open_to else self._base
 
     def swap(self, domain: str, label: str) -> Players:
         """Take up what the registry says is live. Everything is loaded and probed before; then one reference changes.
@@ -85,6 +93,7 @@ class Cast:
         """
         with self._lock:
             card = self._registry.live(domain, label)
+            card = card if card is not None and self._wearable(card) else None
             held = self._playing.get((domain, label))
             if held is None or held.card != card:
                 held = self._base if card is None else self.dressed(card)
@@ -145,7 +154,8 @@ class Cast:
             card = self._registry.pointed(domain, label)
         except AdapterError:
             return f"{self._base.name}+damaged"
-        return self._base.name if card is None else f"{self._base.name}+{card.name}"
+        worn = card is not None and self._wearable(card)
+        return f"{self._base.name}+{card.name}" if card is not None and worn else self._base.name
 
     def in_force(self) -> str | None:
         """The adapters that are live, as one line; `None` for none."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from understudy.core.access import Principal
 from understudy.core.protocols import folded
 from understudy.core.types import Example, Scope
 from understudy.distillation.curate import fault_of
@@ -48,8 +49,11 @@ class Demonstrations:
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
 
-    def nearest(self, question: str, scope: Scope) -> list[Example]:
-        """The nearest first, each question once, and the present one not at all."""
+    def nearest(self, question: str, scope: Scope, by: Principal | None = None) -> list[Example]:
+        """The nearest first, each question once, and the present one not at all.
+
+        Shown are only those that rest on what `by` may read, who asks.
+        """
         if not self._count:
             return []
         with self._lock:
@@ -61,6 +65,8 @@ class Demonstrations:
             examples = [held.examples[at] for at in order]
         shown: dict[str, Example] = {}
         for example in examples:
+            if by is not None and not (by.may_read(scope.collection) and by.may_use(example.grounds)):
+                continue
             same = folded(example.question) == folded(question) and example.scope == scope
             if not same:
                 shown.setdefault(folded(example.question), example)

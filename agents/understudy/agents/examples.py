@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from understudy.agents.deferral.outcomes import role_of
+from understudy.core.access import Ground, Principal
 from understudy.core.errors import SettingsError
 from understudy.core.postgres import open_postgres, postgres_errors, postgres_url, shown
 from understudy.core.settings import ExamplesSettings
@@ -109,12 +110,13 @@ class ExampleDatabase:
             db.execute(insert(examples).values(**values, number=next_number(db, self.workspace)))
         return str(values["id"])
 
-    def examples(self) -> dict[str, Example]:
-        """All examples by id, oldest first."""
+    def examples(self, by: Principal | None = None) -> dict[str, Example]:
+        """The examples by id, oldest first: all, or those that rest on what `by` may read."""
         query = select(examples.c.id, examples.c.body).where(examples.c.workspace == self.workspace)
         with self._begun() as db:
             rows = db.execute(query.order_by(examples.c.number)).all()
-            return {row.id: Example.model_validate_json(row.body) for row in rows}
+            found = {str(row.id): Example.model_validate_json(row.body) for row in rows}
+        return {name: example for name, example in found.items() if by is None or by.may_use(example.grounds)}
 
     def later(self, collection: str, after: int) -> list[tuple[int, Example]]:
         """A collection's examples after a number, each with its own, in the order that they came."""
@@ -125,17 +127,20 @@ class ExampleDatabase:
             rows = db.execute(query.order_by(examples.c.number)).all()
             return [(int(row.number), Example.model_validate_json(row.body)) for row in rows]
 
-    def questions(self, collection: str) -> list[str]:
-        """The questions of a collection that an expert has answered, oldest first."""
+    def questions(self, collection: str) -> list[tuple[str, tuple[Ground, ...]]]:
+        """The questions of a collection that an expert has answered, oldest first, each with what it rests on."""
         query = select(examples.c.body).where(
             examples.c.workspace == self.workspace, examples.c.collection == collection
         )
         with self._begun() as db:
             rows = db.scalars(query.order_by(examples.c.number)).all()
-            return [str(json.loads(body)["question"]) for body in rows]
+        found = map(json.loads, rows)
+        return [(str(b["question"]), tuple(Ground.model_validate(g) for g in b.get("grounds", ()))) for b in found]
 
-    def count(self) -> int:
-        """How many there are."""
+    def count(self, by: Principal | None = None) -> int:
+        """How many there are: all, or those that rest on what `by` may read."""
+        if by is not None and by.restricted:
+            return len(self.examples(by))
         query = select(func.count()).select_from(examples).where(examples.c.workspace == self.workspace)
         with self._begun() as db:
             return db.scalar(query) or 0

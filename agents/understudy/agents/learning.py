@@ -15,6 +15,7 @@ from understudy.agents.refining import (
     Rehearse,
     Relabelling,
 )
+from understudy.core.access import Principal
 from understudy.core.adapters import AdapterCard
 from understudy.core.errors import AdapterError
 from understudy.core.settings import RefineSettings
@@ -63,7 +64,7 @@ class Learning:
             examples=examples,
             trainer=trainer,
             gate=DomainGate(cast, rehearsed, general, breadth),
-            keeper=AdapterKeeper(registry, cast, base, breadth),
+            keeper=AdapterKeeper(registry, cast, examples, base, breadth),
             relabelling=Relabelling(examples, rehearsed, cast, deferral),
             settings=settings,
         )
@@ -72,15 +73,16 @@ class Learning:
         """What became of every domain and access label; nothing is done where it has to be due, and isn't."""
         return [] if when_due and not self.refinery.due() else self.refinery.refine(domain)
 
-    def adapters(self) -> list[dict[str, Any]]:
-        """Every adapter in short."""
-        cards = self._registry.cards()
+    def adapters(self, by: Principal) -> list[dict[str, Any]]:
+        """Every adapter in short that somebody may see."""
+        cards = self._registry.seen_by(by).cards()
         live = {place: self._registry.history(*place)[-1:] for place in {(c.domain, c.label) for c in cards}}
         return [row_of(card, live=[card.version] == live[card.domain, card.label]) for card in cards]
 
-    def adapter(self, domain: str, version: str, label: str | None) -> AdapterCard:
-        """The card of an adapter. Raises `AdapterError`."""
-        return self._registry.card(domain, self.label(domain, label), version)
+    def adapter(self, domain: str, version: str, label: str | None, by: Principal | None = None) -> AdapterCard:
+        """The card of an adapter, if `by` may see it. Raises `AdapterError`."""
+        registry = self._registry if by is None else self._registry.seen_by(by)
+        return registry.card(domain, label_of(registry, domain, label), version)
 
     def promote(self, domain: str, version: str, label: str | None, *, force: bool) -> None:
         """Put an adapter in force, and derive the threshold of its drafts. Raises `AdapterError`."""
@@ -94,21 +96,22 @@ class Learning:
 
     def rollback(self, domain: str, label: str | None) -> str | None:
         """Go back to the adapter before the live one, and to its threshold. Raises `AdapterError`."""
-        where = self.label(domain, label)
+        where = label_of(self._registry, domain, label)
         version = self._registry.rollback(domain, where)
         self._cast.swap(domain, where)
         self._deferral.derive()
         return version
 
-    def label(self, domain: str, label: str | None) -> str:
-        """An access label of a domain that has adapters: the only one where none is named. Raises `AdapterError`."""
-        known = list(self._registry.labels(domain))
-        if label is None and len(known) == 1:
-            return known[0]
-        if label not in known:
-            named = ", ".join(known) or "none"
-            raise AdapterError(f"name an access label of domain {domain!r} that has adapters; there are: {named}")
-        return label
+
+def label_of(registry: Registry, domain: str, label: str | None) -> str:
+    """An access label of a domain that has adapters: the only one where none is named. Raises `AdapterError`."""
+    known = list(registry.labels(domain))
+    if label is None and len(known) == 1:
+        return known[0]
+    if label not in known:
+        named = ", ".join(known) or "none"
+        raise AdapterError(f"name an access label of domain {domain!r} that has adapters; there are: {named}")
+    return label
 
 
 def row_of(card: AdapterCard, *, live: bool) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select, text
 
+from understudy.core.access import Principal, grounds_of, grounds_text
 from understudy.core.protocols import Basis, Cached, CacheKey, folded
-from understudy.core.sqlite import now, open_sqlite, workspace_errors
+from understudy.core.sqlite import add_columns, now, open_sqlite, workspace_errors
 from understudy.core.types import Answer
 
 __all__ = ["Records", "digest"]
@@ -26,6 +27,7 @@ cache = Table(
     Column("cited", Text),
     Column("versions", String),
     Column("created", String),
+    Column("grounds", Text),
 )
 
 
@@ -39,6 +41,7 @@ class Records:
             metadata.create_all(self.engine)
             with self.engine.begin() as db:  # of before answers said what they rest on: they could never hit again
                 db.execute(text("DROP TABLE IF EXISTS cache"))
+                add_columns(db, cache)
 
     def close(self) -> None:
         """Close the database."""
@@ -50,12 +53,13 @@ class Records:
 
     def held(self, key: str) -> Cached | None:
         """What is stored under the hash of a key."""
-        query = select(cache.c.answer, cache.c.cited, cache.c.versions).where(cache.c.key == key)
+        query = select(cache.c.answer, cache.c.cited, cache.c.versions, cache.c.grounds).where(cache.c.key == key)
         with workspace_errors(self.path), self.engine.connect() as db:
             found = db.execute(query).one_or_none()
             if found is None:
                 return None
-            return Cached(Answer.model_validate_json(found.answer), Basis(json.loads(found.cited), found.versions))
+            basis = Basis(json.loads(found.cited), found.versions)
+            return Cached(Answer.model_validate_json(found.answer), basis, grounds_of(found.grounds))
 
     def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store or replace."""
@@ -68,15 +72,19 @@ class Records:
             "cited": json.dumps(dict(cached.basis.cited)),
             "versions": cached.basis.versions,
             "created": now(),
+            "grounds": grounds_text(cached.grounds),
         }
         with workspace_errors(self.path), self.engine.begin() as db:
             db.execute(delete(cache).where(cache.c.key == values["key"]))
             db.execute(insert(cache).values(values))
 
-    def count(self) -> int:
-        """How many answers are kept."""
+    def count(self, by: Principal | None = None) -> int:
+        """How many answers are kept: all, or those that a principal may be given again."""
         with workspace_errors(self.path), self.engine.connect() as db:
-            return db.execute(select(func.count()).select_from(cache)).scalar() or 0
+            if by is None or not by.restricted:
+                return db.execute(select(func.count()).select_from(cache)).scalar() or 0
+            own = db.scalars(select(cache.c.grounds).where(cache.c.principal == by.name)).all()
+            return sum(by.may_use(grounds_of(held)) for held in own)
 
 
 def digest(key: CacheKey) -> str:

@@ -24,6 +24,7 @@ from understudy.agents.deferral.agreement import agreement
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import DISTANCE
+from understudy.core.access import Ground
 from understudy.core.adapters import AdapterCard, GateReport
 from understudy.core.errors import ScopeError
 from understudy.core.settings import RefineSettings
@@ -57,10 +58,18 @@ class DomainExamples:
     all: Callable[[], Mapping[str, Example]]
     place: Callable[[Example], tuple[str, str]]
     """Domain and access label of one."""
+    undivided: Callable[[str, Collection[Ground]], bool] = lambda label, grounds: True
+    """Whether what an example rests on has this label alone: others are not taught under it."""
 
     def collected(self, domain: str, label: str) -> Mapping[str, Example]:
         """Those of a domain by id, oldest first."""
-        return {n: e for n, e in self.all().items() if self.place(e) == (domain, label)}
+        found = {n: e for n, e in self.all().items() if self.place(e) == (domain, label)}
+        return {n: e for n, e in found.items() if self.undivided(label, e.grounds)}
+
+    def grounds(self, domain: str, label: str) -> tuple[Ground, ...]:
+        """What those of a domain rest on; nothing is known of it where one of them doesn't say."""
+        held = [example.grounds for example in self.collected(domain, label).values()]
+        return tuple(dict.fromkeys(g for grounds in held for g in grounds)) if all(held) else ()
 
     def rejections(self, examples: Sequence[Example]) -> Sequence[str]:
         """For each the reason why it may not teach, "" where it may."""
@@ -162,12 +171,14 @@ class AdapterKeeper:
 
     registry: Registry
     cast: Cast
+    examples: DomainExamples
     base: str
     breadth: int
 
     def keep(self, run: RefineState, files: Mapping[str, Path], examples: Sequence[Example]) -> AdapterCard:
         """Store the candidate with its card, once a run."""
         live = self.registry.history(run["domain"], run["label"])
+        grounds = self.examples.grounds(run["domain"], run["label"])
         probe = probe_of(self.cast.reader(files[ADAPTER], self.breadth))
         worn = self.cast.model.wearing(files[DECODER]) if DECODER in files else None
 
@@ -184,6 +195,7 @@ class AdapterKeeper:
                 examples={part: len(run[part]) for part in ("train", "held_out", "gate")},
                 trained_on=(*run["train"], *run["held_out"]),
                 documents=tuple(sorted({c.document for e in examples for c in e.expert.citations})),
+                grounds=grounds,
                 rejected=run["rejected"],
                 training=run["training"],
                 files=dict(hashes),
@@ -238,7 +250,8 @@ def labelled_by(example: Example, signals: Mapping[str, float]) -> dict[str, Any
     How far it is from the known examples tells nothing here: it is one of them.
     """
     unseen = {name: value for name, value in signals.items() if name != DISTANCE}
-    return {"expert": example.expert, "probability": example.probability, "drawn": True, "signals": unseen}
+    taught = {"expert": example.expert, "probability": example.probability, "grounds": example.grounds}
+    return {**taught, "drawn": True, "signals": unseen}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from understudy.core.access import Ground
 from understudy.core.data import Data
 
 __all__ = ["ADAPTER_BASE_KEY", "AdapterCard", "GateReport", "Probe"]
@@ -61,6 +62,8 @@ class AdapterCard(Data):
     """Ids of the examples that shaped it."""
     documents: tuple[str, ...] = ()
     """Those that the examples quote."""
+    grounds: tuple[Ground, ...] = ()
+    """The collections that the examples rest on, with their labels then. None in cards of before grounds were kept."""
     rejected: dict[str, int] = {}
     """Examples left out, by reason."""
     training: dict[str, Any] = {}

@@ -5,7 +5,8 @@
     │   ├── SettingsError               `understudy.toml` or an environment variable
     │   ├── DocumentError               a file that can't be read as a document
     │   ├── NoDocumentsError            nothing has been ingested into the collection asked
-    │   ├── ScopeError                  no such collection, document or thread
+    │   ├── ScopeError                  no such collection, document or thread, or none that one may read
+    │   ├── AccessError                 no such principal, or what they ask takes the owner
     │   ├── QuestionError               empty, or longer than the context
     │   ├── ModelFileError              no GGUF, or a GGUF without a chat template
     │   ├── AdapterError                no such adapter, damaged, or not for this model
@@ -31,6 +32,7 @@ from __future__ import annotations
 from understudy.core.usage import Spend
 
 __all__ = [
+    "AccessError",
     "AdapterError",
     "BudgetError",
     "DocumentError",
@@ -79,7 +81,11 @@ class NoDocumentsError(UserError):
 
 
 class ScopeError(UserError):
-    """No such collection, document or thread."""
+    """No such collection, document or thread, or none that who asks may read: the message is the same."""
+
+
+class AccessError(UserError):
+    """There is no such principal, or what they ask for takes one who may read everything."""
 
 
 class QuestionError(UserError):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from understudy.core.access import Ground
 from understudy.core.egress import Guard, Outbound, Payload
 from understudy.core.errors import ExpertError
 from understudy.core.steps import Taken
@@ -248,6 +249,8 @@ class Cached:
 
     answer: Answer
     basis: Basis
+    grounds: tuple[Ground, ...] = ()
+    """What it rests on as to access; the store notes it."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from understudy.core.errors import SettingsError
 
 __all__ = [
+    "OWNER",
     "Allowance",
     "BaseFormat",
     "BriefingSettings",
@@ -25,6 +26,7 @@ __all__ = [
     "ExamplesSettings",
     "ExpertSettings",
     "PatternSettings",
+    "PrincipalSettings",
     "PrivacySettings",
     "Reach",
     "RefineSettings",
@@ -137,8 +139,20 @@ class CollectionSettings(Table):
     domain: str | None = None
     """What its documents are about, such as `finance`; the collection's own name by default."""
     label: str | None = None
-    """Access label: collections of one domain and one label share an adapter. The collection's own name by default, so
-    that what was learned from one collection serves no other."""
+    """Access label: who holds it may read the collection, and collections of one domain and one label share an adapter.
+    The collection's own name by default, so that what was learned from one collection serves no other."""
+
+
+OWNER = "owner"
+"""The principal who may read everything."""
+Label = Annotated[str, Field(min_length=1)]
+
+
+class PrincipalSettings(Table):
+    """One `[principals.NAME]`."""
+
+    labels: tuple[Label, ...] = ()
+    """Whoever holds a collection's access label may read it; without labels, nothing."""
 
 
 class BriefingSettings(Table):
@@ -214,10 +228,20 @@ class Settings(Table):
     cache: CacheSettings = CacheSettings()
     experts: tuple[ExpertSettings, ...] = ()
     collections: dict[str, CollectionSettings] = {}
+    principals: dict[Annotated[str, Field(min_length=1)], PrincipalSettings] | None = None
+    """Without this table there is one user, who may read everything under any name."""
     examples: ExamplesSettings = ExamplesSettings()
     refine: RefineSettings = RefineSettings()
     briefing: BriefingSettings = BriefingSettings()
     privacy: PrivacySettings = PrivacySettings()
+
+    @field_validator("principals")
+    @classmethod
+    def owner_is_unlimited(cls, given: dict[str, PrincipalSettings] | None) -> dict[str, PrincipalSettings] | None:
+        """The owner has no labels: they may read everything."""
+        if given is not None and OWNER in given:
+            raise ValueError(f"the principal {OWNER!r} may read everything; give labels to another")
+        return given
 
     @classmethod
     def load(cls, path: Path) -> Settings:

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from understudy.core.errors import WorkspaceError
 
-__all__ = ["now", "open_sqlite", "workspace_errors"]
+__all__ = ["add_columns", "now", "open_sqlite", "workspace_errors"]
 
 
 def open_sqlite(path: Path) -> Engine:
@@ -34,6 +34,15 @@ def workspace_errors(path: Path) -> Iterator[None]:
         raise WorkspaceError(
             f"{path} is corrupt or unwritable ({str(error).splitlines()[0]}); restore it from a backup"
         ) from error
+
+
+def add_columns(db: Connection, table: Table) -> None:
+    """Give a table of an earlier version the columns that have come since; their values are NULL."""
+    held = {column["name"] for column in inspect(db).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in held:
+            kind = column.type.compile(db.dialect)
+            db.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 def now() -> str:

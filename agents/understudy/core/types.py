@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from understudy.core.access import Ground
 from understudy.core.data import Data
 from understudy.core.usage import ExpertTokens, Spend, Tokens
 
@@ -232,6 +233,8 @@ class Example(Data):
     scope: Scope
     label: str | None = None
     """Access label of its collection when it was taught; `None` in those of before labels were kept."""
+    grounds: tuple[Ground, ...] = ()
+    """What it rests on, its thread included; the store notes it. None in those of before grounds were kept."""
     history: tuple[str, ...] = ()
     transcript: tuple[Message, ...]
     evidence: Evidence
@@ -261,3 +264,5 @@ class Outcome(Data):
     """With which an expert was to be asked, whatever came of it; 1 for a draft that was deferred."""
     drawn: bool = True
     """Whether an expert was to be asked."""
+    grounds: tuple[Ground, ...] = ()
+    """What it rests on; the store notes it."""

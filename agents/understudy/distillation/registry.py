@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import ValidationError
 
+from understudy.core.access import Principal
 from understudy.core.adapters import AdapterCard
 from understudy.core.errors import AdapterError
 from understudy.core.workspace import write_atomically
@@ -31,23 +32,29 @@ class Registry:
 
     Args:
         root: the folder that holds them.
+        by: who looks at them: those that rest on what they may not read are not there. `None` sees all.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, by: Principal | None = None) -> None:
+        self._root, self._by = root, by
+
+    def seen_by(self, principal: Principal) -> Registry:
+        """The same, as somebody may see it."""
+        return Registry(self._root, principal)
 
     def cards(self) -> list[AdapterCard]:
         """All adapters, candidates that were turned down too, by domain, label and version."""
-        found = [read_card(path) for path in self._root.glob("*/*/v*/card.json")]
+        found = [card for path in self._root.glob("*/*/v*/card.json") if self._shown(card := read_card(path))]
         return sorted(found, key=lambda card: (card.domain, card.label, number(card.version)))
 
     def card(self, domain: str, label: str, version: str) -> AdapterCard:
         """One of them. Raises `AdapterError`."""
         path = self._place(domain, label) / version / "card.json"
-        if not number(version) or not path.exists():
+        found = read_card(path) if number(version) and path.exists() else None
+        if found is None or not self._shown(found):
             known = ", ".join(c.version for c in self.cards() if (c.domain, c.label) == (domain, label)) or "none"
             raise AdapterError(f"there is no adapter {version!r} of domain {domain!r}; there are: {known}")
-        return read_card(path)
+        return found
 
     def add(self, files: Mapping[str, Path], make: Callable[[str, Mapping[str, str]], AdapterCard]) -> AdapterCard:
         """Keep a candidate; one that this refinement has kept already is given again.
@@ -135,6 +142,9 @@ class Registry:
     def labels(self, domain: str) -> Iterator[str]:
         """The access labels under which a domain has adapters."""
         yield from sorted({card.label for card in self.cards() if card.domain == domain})
+
+    def _shown(self, card: AdapterCard) -> bool:
+        return self._by is None or self._by.may_use(card.grounds)
 
     def _place(self, domain: str, label: str) -> Path:
         return self._root / safe(domain) / safe(label)

@@ -29,6 +29,8 @@ examples = typer.Typer(help="What experts have taught.", no_args_is_help=True)
 app.add_typer(examples, name="examples")
 adapters = typer.Typer(help="What was learned, by version.", no_args_is_help=True)
 app.add_typer(adapters, name="adapters")
+documents = typer.Typer(help="What was ingested.", no_args_is_help=True)
+app.add_typer(documents, name="documents")
 err = Console(stderr=True)
 out = Console()
 
@@ -145,6 +147,23 @@ async def show_steps(agent: Agent, question: str, collection: str, document: str
         if event.kind == "answer":
             answer: Answer = event.answer
     return answer
+
+
+@documents.command("list")
+def list_documents(
+    context: typer.Context,
+    collection: Annotated[str | None, typer.Option(help="Only this collection's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The ids of documents, as --document takes them."""
+    from understudy.apps.present import show_documents
+
+    with opened(context) as agent:
+        found = agent.documents(collection)
+    if as_json:
+        print_json({"documents": found})
+    else:
+        show_documents(out, found)
 
 
 @app.command()

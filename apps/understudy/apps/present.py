@@ -15,7 +15,7 @@ from understudy.agents.deferral.reliability import Calibration, Estimate
 from understudy.core.types import Answer, Citation
 from understudy.retrieval.ingest import IngestReport
 
-__all__ = ["answer_panel", "show_calibration", "show_ingest", "show_status"]
+__all__ = ["answer_panel", "show_calibration", "show_documents", "show_ingest", "show_status"]
 
 COLOURS = {"local": "green", "cache": "cyan", "expert": "magenta", "declined": "yellow"}
 
@@ -56,6 +56,14 @@ def show_ingest(console: Console, report: IngestReport) -> None:
     )
     for path, reason in report.failed:
         console.print(f"[red]left out[/] {escape(path)}: {escape(reason)}")
+
+
+def show_documents(console: Console, found: Sequence[Mapping[str, str]]) -> None:
+    """Every document's id, by collection."""
+    table = Table("collection", "document", "version")
+    for held in found:
+        table.add_row(escape(held["collection"]), escape(held["id"]), held["version"][:12])
+    console.print(table if found else "no documents yet; understudy ingest brings some in")
 
 
 def show_status(console: Console, found: Mapping[str, Any]) -> None:

@@ -14,12 +14,12 @@ import bm25s
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.errors import NoDocumentsError, ScopeError
+from understudy.core.errors import ScopeError
 from understudy.core.types import Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.heads import Heads
-from understudy.retrieval.store import DocumentStore
+from understudy.retrieval.readable import Documents, no_documents
 
 __all__ = ["HybridRetriever", "Mode"]
 
@@ -73,7 +73,7 @@ def body(passage: Passage) -> str:
 class HybridRetriever:
     """Passages of a collection, or of one of its documents, for a query."""
 
-    def __init__(self, workspace: Workspace, store: DocumentStore, encoder: MiniLM) -> None:
+    def __init__(self, workspace: Workspace, store: Documents, encoder: MiniLM) -> None:
         self._folder = workspace.index / "bm25"
         self._store = store
         self._encoder = encoder
@@ -84,6 +84,12 @@ class HybridRetriever:
         """The same, with what was learned of questions that recur."""
         other = copy.copy(self)
         other._heads = heads
+        return other
+
+    def over(self, documents: Documents) -> HybridRetriever:
+        """The same, of these documents alone: such as those that who asks may read."""
+        other = copy.copy(self)
+        other._store = documents
         return other
 
     def search(self, query: str, scope: Scope, *, limit: int = 5, mode: Mode = "fused") -> list[Passage]:
@@ -130,9 +136,7 @@ class HybridRetriever:
         """Raise unless the scope holds documents."""
         ids = [i for i, _, _ in self._store.entries(scope.collection)]
         if not ids:
-            raise NoDocumentsError(
-                f"collection {scope.collection!r} holds no documents yet; add some with: understudy ingest PATH"
-            )
+            raise no_documents(scope.collection, self._store.listing())
         if scope.document is not None and scope.document not in ids:
             near = difflib.get_close_matches(scope.document, ids, n=1, cutoff=0.0)
             raise ScopeError(
@@ -161,6 +165,8 @@ class HybridRetriever:
 
     def _collection_ranking(self, query: str, collection: str) -> list[int]:
         revision = self._store.revision(collection)
+        if revision < 0:
+            return []
         held = self._lexical.get(collection)
         if held is None or held[0] != revision:
             held = (revision, *self._load_or_build(collection, revision))
@@ -185,7 +191,7 @@ class HybridRetriever:
         vector: list[float],
         collection: str,
     ) -> list[Passage]:
-        found = self._store.by_keys(chosen)
+        found = self._store.by_keys(collection, chosen)
         dense_ranks = {k: r for r, (k, _) in enumerate(dense, 1)}
         lexical_ranks = {k: r for r, k in enumerate(lexical, 1)}
         scores = dict(dense)

@@ -237,9 +237,11 @@ class DocumentStore:
         with self._guard(), self._engine.connect() as db:
             return {int(k): Passage.model_validate_json(b) for k, b in db.execute(query.order_by(passages.c.row))}
 
-    def by_keys(self, keys: Sequence[int]) -> dict[int, Passage]:
-        """The passages of some keys."""
-        query = select(passages.c.row, passages.c.body).where(passages.c.row.in_(list(keys)))
+    def by_keys(self, collection: str, keys: Sequence[int]) -> dict[int, Passage]:
+        """Those passages of a collection that have some keys."""
+        query = select(passages.c.row, passages.c.body).where(
+            passages.c.row.in_(list(keys)), passages.c.collection == collection
+        )
         with self._guard(), self._engine.connect() as db:
             return {int(k): Passage.model_validate_json(b) for k, b in db.execute(query)}
 

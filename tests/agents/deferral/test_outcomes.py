@@ -212,7 +212,7 @@ def test_deferral_learns_as_labels_come_and_remembers_over_a_restart(tmp_path: P
 
 def test_distance_to_what_an_expert_answered() -> None:
     vectors = {"near": [1.0, 0.0], "far": [0.0, 1.0], "asked": [1.0, 0.0]}
-    nearest = Nearest(lambda texts: [vectors[t] for t in texts], lambda collection: ["far"])
+    nearest = Nearest(lambda texts: [vectors[t] for t in texts], lambda collection: [("far", ())])
     assert nearest.distance("asked", Scope()) == pytest.approx(1.0)
     nearest.add("near", Scope())
     assert nearest.distance("asked", Scope()) == pytest.approx(0.0)

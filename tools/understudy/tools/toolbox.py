@@ -78,10 +78,10 @@ class LocalToolBox:
             *extra,
         )
 
-    def used_by(self, reader: Reader, retriever: Retriever) -> LocalToolBox:
-        """The same tools with another reader and another retriever."""
+    def used_by(self, reader: Reader, retriever: Retriever, tables: TableSource | None = None) -> LocalToolBox:
+        """The same tools with another reader, another retriever, and other tables if they are given."""
         other = copy.copy(self)
-        other._reader, other._retriever = reader, retriever
+        other._reader, other._retriever, other._tables = reader, retriever, tables or self._tables
         return other
 
     def run(

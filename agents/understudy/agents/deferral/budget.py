@@ -98,11 +98,14 @@ class Ledger:
         with self._writing() as db:
             db.execute(update(entries).where(entries.c.id == reservation).values({**stored(actual), "settled": True}))
 
-    def spent(self) -> Spend:
-        """What this month took so far, open reservations included."""
-        month = month_of(self._now())
+    def spent(self, principal: str | None = None) -> Spend:
+        """What this month took so far, open reservations included: all, or what a principal spent."""
+        query = select(*(func.coalesce(func.sum(entries.c[unit]), 0) for unit in UNITS))
+        query = query.where(entries.c.month == month_of(self._now()))
+        if principal is not None:
+            query = query.where(entries.c.principal == principal)
         with self._writing() as db:
-            usd, calls, tokens = (total(db, Limit("month", unit, 0), month) for unit in UNITS)
+            usd, calls, tokens = map(int, db.execute(query).one())
         return Spend(usd=usd / NANO, calls=calls, tokens=tokens)
 
     def open(self, *, priced: bool) -> bool:

@@ -14,9 +14,10 @@ from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Tab
 
 from understudy.agents.deferral.agreement import NAME, agreement
 from understudy.agents.deferral.pool import Record
+from understudy.core.access import Principal, grounds_of, grounds_text
 from understudy.core.matching import normalised
 from understudy.core.protocols import folded
-from understudy.core.sqlite import now, open_sqlite, workspace_errors
+from understudy.core.sqlite import add_columns, now, open_sqlite, workspace_errors
 from understudy.core.types import Outcome, Scope
 
 __all__ = ["OutcomeStore", "Peers", "Row", "role_of"]
@@ -45,6 +46,7 @@ outcomes = Table(
     Column("experts", String),
     Column("expert", String),
     Column("created", String),
+    Column("grounds", Text),
 )
 calls = Table(
     "expert_calls",
@@ -117,8 +119,9 @@ class OutcomeStore:
         self._experts = json.dumps(sorted(experts))
         self._permitted = permitted
         self._engine = open_sqlite(path)
-        with self._begun():
-            metadata.create_all(self._engine)
+        with self._begun() as db:
+            metadata.create_all(db)
+            add_columns(db, outcomes)
 
     def close(self) -> None:
         """Close the database."""
@@ -156,6 +159,7 @@ class OutcomeStore:
                     experts=self._experts,
                     expert=None if expert is None else expert.expert,
                     created=now(),
+                    grounds=grounds_text(outcome.grounds),
                 )
             )
 
@@ -192,9 +196,12 @@ class OutcomeStore:
         with self._begun() as db:
             return bool(db.scalar(query))
 
-    def peers(self, small_model: str, question: str, scope: Scope, text: str) -> Peers:
-        """How earlier drafts did on the same question of other documents, and those among them that said the same."""
-        query = select(outcomes.c.quality, outcomes.c.said).where(
+    def peers(self, small_model: str, question: str, scope: Scope, text: str, by: Principal | None = None) -> Peers:
+        """How earlier drafts did on the same question of other documents, and those among them that said the same.
+
+        Counted are all, or those that rest on what `by` may read.
+        """
+        query = select(outcomes.c.quality, outcomes.c.said, outcomes.c.grounds).where(
             outcomes.c.asked == hashed(scope.collection, folded(question)),
             outcomes.c.small_model == small_model,
             outcomes.c.measure == NAME,
@@ -204,7 +211,8 @@ class OutcomeStore:
         )
         said = hashed(normalised(text))
         with self._begun() as db:
-            found = [(float(r.quality), r.said == said) for r in db.execute(query).all()]
+            rows = [r for r in db.execute(query).all() if by is None or by.may_use(grounds_of(r.grounds))]
+        found = [(float(r.quality), r.said == said) for r in rows]
         same = [quality for quality, alike in found if alike]
         return Peers(len(found), sum(quality for quality, _ in found), len(same), sum(same))
 

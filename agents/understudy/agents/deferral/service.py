@@ -10,6 +10,7 @@ from understudy.agents.deferral.derive import Derivation, derive, load, save, st
 from understudy.agents.deferral.judge import DeferralJudge
 from understudy.agents.deferral.outcomes import OutcomeStore, Peers, Row
 from understudy.agents.deferral.signals import Nearest
+from understudy.core.access import Principal
 from understudy.core.settings import DeferralSettings
 from understudy.core.types import Outcome, Scope
 from understudy.core.workspace import Workspace
@@ -71,12 +72,14 @@ class Deferral:
         """Close the database."""
         self.store.close()
 
-    def judge(self) -> DeferralJudge:
-        """A judge by the threshold now in force."""
-        return DeferralJudge(self._settings, self.derivation, self._permitted, self._nearest, peers=self._peers)
+    def judge(self, by: Principal | None = None) -> DeferralJudge:
+        """A judge by the threshold now in force, who knows of earlier questions what `by` may read, or all."""
 
-    def _peers(self, question: str, scope: Scope, text: str) -> Peers:
-        return self.store.peers(self._in_force.name(scope.collection), question, scope, text)
+        def peers(question: str, scope: Scope, text: str) -> Peers:
+            return self.store.peers(self._in_force.name(scope.collection), question, scope, text, by)
+
+        nearest = self._nearest if by is None else self._nearest.seen_by(by)
+        return DeferralJudge(self._settings, self.derivation, self._permitted, nearest, peers=peers)
 
     def _stale(self, held: Derivation) -> bool:
         """Whether a derivation is of other models or another promise, or many labels old."""
@@ -90,7 +93,7 @@ class Deferral:
         self.store.note(outcome, self.judge().in_force(outcome.scope.collection))
         if outcome.expert is None:
             return
-        self._nearest.add(outcome.question, outcome.scope)
+        self._nearest.add(outcome.question, outcome.scope, outcome.grounds)
         if self._stale(self.derivation):
             self.derive()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.agents.deferral.outcomes import Peers
+from understudy.core.access import Ground, Principal
 from understudy.core.matching import normalised
 from understudy.core.types import Draft, Evidence, Finding, Scope
 
@@ -116,6 +118,10 @@ def logit(probability: float) -> float:
     return math.log(p / (1 - p))
 
 
+Asked = tuple[str, tuple[Ground, ...]]
+"""A question that an expert has answered, and what it rests on."""
+
+
 class Nearest:
     """How far a question is from those that an expert has answered in its collection.
 
@@ -125,28 +131,37 @@ class Nearest:
     """
 
     def __init__(
-        self, embed: Callable[[list[str]], Sequence[Sequence[float]]], known: Callable[[str], Sequence[str]]
+        self, embed: Callable[[list[str]], Sequence[Sequence[float]]], known: Callable[[str], Sequence[Asked]]
     ) -> None:
         self._embed = embed
         self._known = known
-        self._vectors: dict[str, NDArray[np.float32]] = {}
+        self._held: dict[str, tuple[NDArray[np.float32], tuple[tuple[Ground, ...], ...]]] = {}
+        self._by: Principal | None = None
+
+    def seen_by(self, principal: Principal) -> Nearest:
+        """The same, of the questions alone that rest on what somebody may read."""
+        other = copy.copy(self)
+        other._by = principal
+        return other
 
     def distance(self, question: str, scope: Scope) -> float | None:
         """1 - cosine to the nearest; `None` where there is none."""
-        if scope.collection not in self._vectors:
-            texts = list(self._known(scope.collection))[-KEPT:]
-            self._vectors[scope.collection] = self._embedded(texts)
-        vectors = self._vectors[scope.collection]
-        if not len(vectors):
+        if scope.collection not in self._held:
+            latest = list(self._known(scope.collection))[-KEPT:]
+            self._held[scope.collection] = self._embedded([q for q, _ in latest]), tuple(g for _, g in latest)
+        vectors, grounds = self._held[scope.collection]
+        open_ones = [n for n, held in enumerate(grounds) if self._by is None or self._by.may_use(held)]
+        if not open_ones:
             return None
-        return float(1 - (vectors @ self._embedded([question])[0]).max())
+        return float(1 - (vectors[open_ones] @ self._embedded([question])[0]).max())
 
-    def add(self, question: str, scope: Scope) -> None:
+    def add(self, question: str, scope: Scope, grounds: tuple[Ground, ...] = ()) -> None:
         """One more was answered."""
-        if scope.collection in self._vectors:
-            held = self._vectors[scope.collection]
+        if scope.collection in self._held:
+            vectors, before = self._held[scope.collection]
             rows = self._embedded([question])
-            self._vectors[scope.collection] = np.concatenate([held, rows])[-KEPT:] if len(held) else rows
+            rows = np.concatenate([vectors, rows])[-KEPT:] if len(vectors) else rows
+            self._held[scope.collection] = rows, (*before, grounds)[-KEPT:]
 
     def _embedded(self, texts: list[str]) -> NDArray[np.float32]:
         return np.array(self._embed(texts), dtype=np.float32) if texts else np.zeros((0, 0), dtype=np.float32)
