@@ -136,6 +136,10 @@ class CollectionSettings(Table):
     cloud: Allowance | None = None
     """What experts of that reach may have, instead of what follows from the sensitivity; for `cloud` never more."""
     private: Allowance | None = None
+    protect: tuple[Annotated[str, Field(pattern=r"\w")], ...] = ()
+    """Table columns and labels of fields, such as `patient`, whose values are protected."""
+    protect_names: bool = True
+    """Whether capitalised names that its documents repeat are protected too."""
     domain: str | None = None
     """What its documents are about, such as `finance`; the collection's own name by default."""
     label: str | None = None
