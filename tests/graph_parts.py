@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from understudy.core.fakes import (
+    FakeAuditLog,
     FakeBudget,
     FakeCache,
     FakeExamples,
@@ -30,6 +31,7 @@ def fake_deps(found: Observation, *steps: Step, **changes: Any) -> Deps:
         "retriever": FakeRetriever(list(found.passages)),
         "judge": FakeJudge(),
         "guard": FakeGuard(),
+        "audit": FakeAuditLog(),
         "budget": FakeBudget(),
         "experts": FakeExperts(),
         "outcomes": FakeOutcomes(),

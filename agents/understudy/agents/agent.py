@@ -51,6 +51,8 @@ from understudy.distillation.registry import Registry
 from understudy.graphs.ask import build_ask_graph
 from understudy.graphs.run import stream
 from understudy.graphs.state import Deps, Event, never
+from understudy.privacy.audit.files import AuditFiles
+from understudy.privacy.audit.log import SqliteAuditLog
 from understudy.privacy.guard import EgressGuard
 from understudy.privacy.policy import Policy
 from understudy.retrieval.embed import MiniLM
@@ -99,6 +101,7 @@ class Agent:
         )
         self.policy = Policy(settings, self.sensitivity)
         self.guard = EgressGuard(self.policy)
+        self.audit = SqliteAuditLog(AuditFiles.of(workspace, settings.audit))
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
         self.cast = Cast(
@@ -185,6 +188,7 @@ class Agent:
         self.records.close()
         self.example_store.close()
         self.ledger.close()
+        self.audit.close()
         self.deferral.close()
         self.store.close()
         self._held.close()
@@ -396,6 +400,7 @@ class Agent:
             retriever=retriever,
             judge=self.deferral.judge(permit.principal),
             guard=self.guard,
+            audit=self.audit,
             outcomes=PermittedOutcomes(self.deferral, permit),
             budget=self.ledger,
             experts=self.experts,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
@@ -66,6 +67,10 @@ class ChatExpert:
         """As `understudy.toml` names it."""
         return self._settings.name
 
+    def host(self) -> str:
+        """Host and port of the server, as the provider's client has it. Raises `ExpertError`, `SettingsError`."""
+        return address_of(self._connected(), self._settings)
+
     def worst(self, payload: Payload) -> Spend:
         """The most that asking can cost: every byte a token, the longest reply, at every attempt."""
         return self._worst_attempt(payload) * (self._settings.retries + 1)
@@ -122,15 +127,19 @@ class ChatExpert:
     async def _call(self, payload: Payload) -> Any:
         from langsmith import tracing_context
 
-        if self._model is None:
-            self._model = self._connect()
+        model = self._connected()
         with tracing_context(enabled=False):
             try:
-                return await self._model.ainvoke([("system", payload.system), ("user", payload.user)])
+                return await model.ainvoke([("system", payload.system), ("user", payload.user)])
             except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
                 raise mapped(error, self.name) from error
             except provider_errors() as error:
                 raise mapped(error, self.name) from error
+
+    def _connected(self) -> Any:
+        if self._model is None:
+            self._model = self._connect()
+        return self._model
 
     def _connect(self) -> Any:
         from langchain.chat_models import init_chat_model
@@ -154,6 +163,15 @@ class ChatExpert:
             raise SettingsError(f"expert {self.name!r}: {given.model!r} can't be used: {error}") from error
         except provider_errors() as error:
             raise mapped(error, self.name) from error
+
+
+def address_of(model: Any, settings: ExpertSettings) -> str:
+    """Where a chat model sends: a URL may come from the settings, the environment or the provider's own default."""
+    for client in ("root_async_client", "_async_client", "async_client"):
+        url = getattr(getattr(model, client, None), "base_url", None) or settings.base_url
+        if url is not None:
+            return urlsplit(str(url)).netloc.rpartition("@")[2]
+    return f"{settings.model.partition(':')[0]} (its own address)"
 
 
 def provider_errors() -> tuple[type[Exception], ...]:

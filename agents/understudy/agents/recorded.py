@@ -56,6 +56,10 @@ class RecordedExpert:
         """As `understudy.toml` names it."""
         return self._settings.name
 
+    def host(self) -> str:
+        """Nothing leaves."""
+        return "none (recorded)"
+
     def worst(self, payload: Payload) -> Spend:
         """The most that asking can cost: a token is a byte at least."""
         longest = max((len(r.model_dump_json().encode()) for r in self._recordings), default=0)

@@ -143,7 +143,14 @@ class ExpertReplyError(ExpertError):
 
 
 class EgressRefused(UnderstudyError):
-    """The guard let nothing leave; the message says which rule."""
+    """The guard let nothing leave; the message says which rule.
+
+    `rule` is its name for the audit log, which holds no messages.
+    """
+
+    def __init__(self, message: str, rule: str = "policy") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 class BudgetError(UnderstudyError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError
+from understudy.core.audit import AuditRecord
+from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError, WorkspaceError
 from understudy.core.protocols import Account, Cached, CacheKey, Cancel, Expert, Judgement, Near, Outbound, Payload
 from understudy.core.steps import Step, Taken, ToolStep
 from understudy.core.types import (
@@ -24,6 +25,7 @@ from understudy.core.types import (
 from understudy.core.usage import SmallTokens, Spend
 
 __all__ = [
+    "FakeAuditLog",
     "FakeBudget",
     "FakeCache",
     "FakeExamples",
@@ -168,6 +170,21 @@ class FakeGuard:
 
 
 @dataclass
+class FakeAuditLog:
+    """Records in memory; `full` stands for a disk that takes no more."""
+
+    held: list[AuditRecord] = field(default_factory=list)
+    full: bool = False
+
+    def append(self, record: AuditRecord) -> int:
+        """Store, and give the number."""
+        if self.full:
+            raise WorkspaceError("the audit log can't be written")
+        self.held.append(record)
+        return len(self.held)
+
+
+@dataclass
 class FakeBudget:
     """Books in memory, with one limit in dollars."""
 
@@ -198,6 +215,10 @@ class FakeExpert:
     recorded: bool = False
     citations: tuple[Citation, ...] = ()
     asked: list[Payload] = field(default_factory=list)
+
+    def host(self) -> str:
+        """Nowhere."""
+        return "fake.invalid"
 
     def worst(self, payload: Payload) -> Spend:
         """Twice what it takes."""

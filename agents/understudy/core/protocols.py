@@ -175,6 +175,10 @@ class Expert(Protocol):
         """Whether its answers are replayed from a file."""
         ...
 
+    def host(self) -> str:
+        """Where a payload goes, for the audit log. Raises `ExpertError`, `SettingsError`."""
+        ...
+
     def worst(self, payload: Payload) -> Spend:
         """The most that asking can cost, retries included."""
         ...

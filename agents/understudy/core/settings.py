@@ -16,6 +16,7 @@ from understudy.core.errors import SettingsError
 __all__ = [
     "OWNER",
     "Allowance",
+    "AuditSettings",
     "BaseFormat",
     "BriefingSettings",
     "BudgetSettings",
@@ -159,6 +160,14 @@ class PrincipalSettings(Table):
     """Whoever holds a collection's access label may read it; without labels, nothing."""
 
 
+class AuditSettings(Table):
+    """`[audit]`."""
+
+    key_directory: Path | None = None
+    """Where the audit log's key and head lie; a relative one is below the workspace. By default in the workspace
+    itself, where whoever restores an older copy of the whole folder takes the log back with it."""
+
+
 class BriefingSettings(Table):
     """`[briefing]`."""
 
@@ -238,6 +247,7 @@ class Settings(Table):
     refine: RefineSettings = RefineSettings()
     briefing: BriefingSettings = BriefingSettings()
     privacy: PrivacySettings = PrivacySettings()
+    audit: AuditSettings = AuditSettings()
 
     @field_validator("principals")
     @classmethod

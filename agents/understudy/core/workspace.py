@@ -92,6 +92,11 @@ class Workspace:
         return self.root / "ledger.sqlite"
 
     @property
+    def audit(self) -> Path:
+        """SQLite: what left, what was refused, what was decided."""
+        return self.root / "audit.sqlite"
+
+    @property
     def outcomes(self) -> Path:
         """SQLite: what became of questions, without their words."""
         return self.root / "outcomes.sqlite"
@@ -142,8 +147,15 @@ class Workspace:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or nothing, readable by its owner alone."""
+    """Write a whole file or nothing, readable by its owner alone; once it returns, a power cut changes nothing."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(0o600)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

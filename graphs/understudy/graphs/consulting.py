@@ -9,6 +9,7 @@ from understudy.core.errors import BudgetError, EgressRefused, ExpertError, Sett
 from understudy.core.protocols import Account, Expert, Outbound
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Observation, Scope
 from understudy.core.usage import Spend
+from understudy.graphs.auditing import egress, failure, refusal, success
 from understudy.graphs.state import AskState, Deps, Run, evidence_of, own_thread
 
 __all__ = ["consult"]
@@ -38,6 +39,8 @@ async def consult(state: AskState, runtime: Run) -> AskState:
                 reply, trouble = await paid(deps, state, expert, sent)
             except (EgressRefused, BudgetError, ExpertError, SettingsError) as error:
                 refusals.append(str(error))
+                if isinstance(error, EgressRefused):
+                    await asyncio.to_thread(deps.audit.append, refusal(state, expert.name, payload, error))
                 failed = error if isinstance(error, ExpertError) else None
                 await asyncio.to_thread(deps.experts.note, expert.name, scope, None, failed)
                 continue
@@ -58,24 +61,30 @@ def widened(evidence: Evidence, deps: Deps, question: str, scope: Scope) -> Evid
 
 
 async def paid(deps: Deps, state: AskState, expert: Expert, sent: Outbound) -> tuple[ExpertAnswer, str]:
-    """Ask an expert with its worst case set aside; what was never settled stays spent.
+    """Ask an expert with its worst case set aside and the audit log told; what was never settled stays spent.
 
     The answer comes with what could not be written down: what was paid for is answered with all the same.
     """
     payload = sent.payload
     account = Account(state["id"], state["thread"], state["principal"], state["job"])
-    reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, expert.worst(payload))
+    host, worst = await asyncio.to_thread(expert.host), expert.worst(payload)
+    reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, worst)
     try:
-        reply = await asyncio.to_thread(deps.guard.restore, await expert.ask(payload), sent)
-    except ExpertError as error:
-        if error.spent is not None:
-            await asyncio.to_thread(deps.budget.settle, reservation, error.spent)
-        raise
-    except SettingsError:  # it could not be set up, so nothing was sent
+        number = await asyncio.to_thread(deps.audit.append, egress(state, sent, host, worst))
+    except WorkspaceError:  # what can't be written down isn't sent
         await asyncio.to_thread(deps.budget.settle, reservation, Spend())
         raise
     try:
+        reply = await asyncio.to_thread(deps.guard.restore, await expert.ask(payload), sent)
+    except (ExpertError, SettingsError) as error:
+        came = failure(state, number, expert.name, error)
+        if came.spent is not None:
+            await asyncio.to_thread(deps.budget.settle, reservation, came.spent)
+        await asyncio.to_thread(deps.audit.append, came)
+        raise
+    try:
         await asyncio.to_thread(deps.budget.settle, reservation, reply.spent)
+        await asyncio.to_thread(deps.audit.append, success(state, number, expert.name, reply))
         await asyncio.to_thread(deps.experts.note, expert.name, payload.scope, reply, None)
     except WorkspaceError as error:
         return reply, f"the call could not be booked: {error}"

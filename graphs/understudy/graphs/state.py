@@ -11,6 +11,7 @@ from urllib.parse import quote
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict
 
+from understudy.core.audit import AuditLog
 from understudy.core.protocols import (
     AnswerCache,
     Budget,
@@ -107,6 +108,7 @@ class Deps:
     retriever: Retriever
     judge: Judge
     guard: Guard
+    audit: AuditLog
     budget: Budget
     experts: Experts
     outcomes: Outcomes

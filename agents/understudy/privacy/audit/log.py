@@ -1,0 +1,198 @@
+"""The audit log of a workspace: SQLite that only grows, each record under a code, its head in a file of its own.
+
+A record's body is JSON: its number, the code of the record before it, the time, and what happened. The code is HMAC
+over exactly those bytes. So each record is proof of itself and of its place, and the head is proof of the last one.
+
+What a killed process leaves (see `files`), and how the next write puts it right:
+
+- the head announces a record that isn't in the database: it never got there, and what it was to precede was never sent.
+  The announcement is withdrawn.
+- the head announces the record that the database ends with: it is counted.
+
+Either way the log notes the interruption in a record of its own. Whatever else doesn't fit is no accident that the
+program knows of: nothing is appended, so nothing leaves, until a person has looked (`verify`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import DDL, Column, Connection, Engine, Integer, LargeBinary, MetaData, Table, event, insert
+
+from understudy.core.audit import AuditRecord, Egress, Erasure, Interruption
+from understudy.core.errors import WorkspaceError
+from understudy.core.sqlite import now, open_sqlite, workspace_errors
+from understudy.privacy.audit.files import AuditFiles, Head
+from understudy.privacy.audit.reading import Selection, export, selected
+from understudy.privacy.audit.seal import Seal
+from understudy.privacy.audit.verify import Anchor, Verification, verify
+
+__all__ = ["SqliteAuditLog"]
+
+metadata = MetaData()
+records = Table(
+    "records",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+)
+for verb in ("UPDATE", "DELETE"):  # against our own mistakes; against others there are the codes
+    only_grows = "BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
+    event.listen(
+        records, "after_create", DDL(f"CREATE TRIGGER no_{verb.lower()} BEFORE {verb} ON records {only_grows}")
+    )
+
+EVERYTHING = Selection()
+Row = tuple[int, bytes, bytes]
+"""Number, body, code."""
+
+
+class SqliteAuditLog:
+    """An `AuditLog` on SQLite. Threads may append at once; processes take turns by the workspace's lock.
+
+    Nothing is opened or made before the first record, so a log that can't be used keeps nobody from asking what
+    doesn't leave.
+
+    Args:
+        files: where its parts lie.
+    """
+
+    def __init__(self, files: AuditFiles) -> None:
+        self.files = files
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._seal: Seal | None = None
+
+    def close(self) -> None:
+        """Close the database."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def append(self, record: AuditRecord) -> int:
+        """Write a record to the disk, and give its number. Raises `WorkspaceError`; then nothing may leave."""
+        with self._lock, unwritable(self.files):
+            engine, seal = self._opened()
+            head = self._settled(engine, seal)
+            return self._add(engine, seal, head, hashed(record, seal)).count
+
+    def verify(self, anchor: Anchor | None = None) -> Verification:
+        """Check every record; see `understudy.privacy.audit.verify`."""
+        with self._lock:
+            return verify(self.files, anchor)
+
+    def records(self, selection: Selection = EVERYTHING) -> list[dict[str, Any]]:
+        """The records that are wanted, oldest first, as plain data. Raises `WorkspaceError`."""
+        with self._lock:
+            return selected(self.files, selection)
+
+    def export(self, selection: Selection = EVERYTHING) -> list[str]:
+        """JSON Lines that can be verified elsewhere with the key. Raises `WorkspaceError`."""
+        with self._lock:
+            return list(export(self.files, selection))
+
+    def _opened(self) -> tuple[Engine, Seal]:
+        """The database and the key, made if there are none."""
+        if self._engine is None:
+            self._engine = opened_database(self.files)
+        if self._seal is None:
+            self._seal = Seal.load(self.files.key) if self.files.key.exists() else self._begun(self._engine)
+        return self._engine, self._seal
+
+    def _begun(self, engine: Engine) -> Seal:
+        """A new log's key. The head comes first: where there is a key, a head that is missing was taken away."""
+        with engine.connect() as db:
+            if last_row(db) is not None:
+                raise WorkspaceError(
+                    f"the key of the audit log, {self.files.key}, is gone; restore it, or see [audit] key_directory"
+                )
+        seal = Seal.new()
+        self.files.key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.files.write_head(Head(), seal)
+        seal.save(self.files.key)
+        return seal
+
+    def _settled(self, engine: Engine, seal: Seal) -> Head:
+        """The head, if the log ends where it says; an interrupted write is put right. Raises `WorkspaceError`."""
+        head = self.files.read_head(seal)
+        with engine.connect() as db:
+            row = last_row(db)
+        if row is not None and not hmac.compare_digest(row[2], seal.record(row[1])):
+            raise WorkspaceError(f"record {row[0]}, the last of the audit log, is not as it was written")
+        end = (0, "") if row is None else (row[0], row[2].hex())
+        counted = end == (head.count, head.last)
+        if counted and head.pending is None:
+            return head
+        if not counted and end != (head.count + 1, head.pending):
+            raise WorkspaceError(f"the audit log ends with record {end[0]}, and its head says {head.count}")
+        assert head.pending is not None
+        note = Interruption(announced=head.pending, stored=not counted)
+        return self._add(engine, seal, Head(count=end[0], last=end[1]), note)
+
+    def _add(self, engine: Engine, seal: Seal, head: Head, record: AuditRecord) -> Head:
+        """Announce, store, count."""
+        number = head.count + 1
+        body = body_of(number, head.last, record)
+        code = seal.record(body)
+        self.files.write_head(head.model_copy(update={"pending": code.hex()}), seal)
+        with engine.begin() as db:
+            db.execute(insert(records).values(number=number, body=body, mac=code))
+            if last_row(db) != (number, body, code):
+                raise WorkspaceError(f"record {number} doesn't stay in the audit log")
+        counted = Head(count=number, last=code.hex())
+        self.files.write_head(counted, seal)
+        return counted
+
+
+def opened_database(files: AuditFiles) -> Engine:
+    """The database, made readable by its owner alone, the files that SQLite puts beside it too."""
+    os.close(os.open(files.database, os.O_RDWR | os.O_CREAT, 0o600))
+    files.database.chmod(0o600)
+    engine = open_sqlite(files.database)
+    metadata.create_all(engine)
+    return engine
+
+
+@contextmanager
+def unwritable(files: AuditFiles) -> Iterator[None]:
+    """Whatever keeps the log from being written, as `WorkspaceError` that says what follows."""
+    try:
+        with workspace_errors(files.database):
+            yield
+    except OSError as error:
+        raise WorkspaceError(f"the audit log can't be written ({error}), so nothing is sent") from error
+    except WorkspaceError as error:
+        raise WorkspaceError(f"{error}; nothing is sent meanwhile: understudy audit verify") from error
+
+
+def last_row(db: Connection) -> Row | None:
+    """The last record. Raises `ValueError`: what is there is none."""
+    found = db.exec_driver_sql("SELECT number, body, mac FROM records ORDER BY number DESC LIMIT 1").one_or_none()
+    if found is None:
+        return None
+    number, body, code = found
+    if not (isinstance(body, bytes) and isinstance(code, bytes)):
+        raise ValueError(f"record {number} is no record")
+    return number, body, code
+
+
+def body_of(number: int, previous: str, record: AuditRecord) -> bytes:
+    """The bytes that are kept of a record. They are ASCII, on one line, and no key comes before the number."""
+    written = {"number": number, "previous": previous, "time": now(), **record.model_dump()}
+    return json.dumps(written, separators=(",", ":")).encode("ascii")
+
+
+def hashed(record: AuditRecord, seal: Seal) -> AuditRecord:
+    """The record without a document's name."""
+    if isinstance(record, Egress):
+        names = sorted({seal.document(record.collection, d) for d in record.documents})
+        return record.model_copy(update={"documents": tuple(names)})
+    if isinstance(record, Erasure):
+        return record.model_copy(update={"document": seal.document(record.collection, record.document)})
+    return record
