@@ -72,4 +72,3 @@ def failure(state: AskState, number: int, expert: str, error: ExpertError | Sett
         error=type(error).__name__,
         spent=error.spent if isinstance(error, ExpertError) else Spend(),
     )
-

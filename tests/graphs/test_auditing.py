@@ -1,0 +1,116 @@
+"""What the graph tells the audit log, when, and what follows where it can't."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from graph_parts import fake_deps
+from langgraph.checkpoint.memory import InMemorySaver
+
+from understudy.core.audit import Egress, Refusal, Result
+from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, SettingsError
+from understudy.core.fakes import FakeAuditLog, FakeBudget, FakeExpert, FakeGuard
+from understudy.core.protocols import Payload
+from understudy.core.steps import Consult, ToolStep
+from understudy.core.types import Answer, ExpertAnswer, Observation, Passage, Scope
+from understudy.core.usage import Spend
+from understudy.graphs.ask import build_ask_graph
+from understudy.graphs.run import ask
+
+TEXT = "Revenue was 412.6 million."
+PASSAGE = Passage(document="d", title="T", version="v", location="p", start=0, end=len(TEXT), text=TEXT, score=0.7)
+FOUND = Observation(passages=(PASSAGE,))
+SEARCH = ToolStep(kind="search", arguments={"query": "revenue"})
+
+
+async def consulted(log: FakeAuditLog, **changes: Any) -> Answer:
+    deps = fake_deps(FOUND, SEARCH, Consult(reason="unsure"), audit=log, **changes)
+    return await ask(build_ask_graph(InMemorySaver()), deps, "What was revenue?", Scope(collection="c"), "ann", "t")
+
+
+async def test_an_egress_is_written_before_it_leaves_and_its_result_after() -> None:
+    log, seen = FakeAuditLog(), []
+
+    class Watching(FakeExpert):
+        async def ask(self, payload: Payload) -> ExpertAnswer:
+            seen.extend(log.held)
+            return await super().ask(payload)
+
+    expert = Watching()
+    await consulted(log, experts=[expert])
+    (egress,) = seen
+    assert isinstance(egress, Egress)
+    assert (egress.principal, egress.thread, egress.job, egress.collection) == ("ann", "t", None, "c")
+    assert (egress.expert, egress.host, egress.policy) == ("fake", "fake.invalid", "all")
+    assert (egress.sha256, egress.bytes) == (expert.asked[0].sha256, len(expert.asked[0].content))
+    assert (egress.documents, egress.worst.usd) == (("d",), 0.02)
+    _, result = log.held
+    assert isinstance(result, Result)
+    assert (result.of, result.status) == (1, "answered")
+    assert result.spent is not None
+    assert result.spent.usd == 0.01
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "spent"),
+    [
+        (ExpertUnavailableError("timed out", None), "failed", None),
+        (ExpertReplyError("Ann Miller is ill", Spend(usd=0.005, calls=1)), "failed", 0.005),
+        (SettingsError("no such provider"), "not sent", 0.0),
+    ],
+)
+async def test_a_failure_is_written_without_its_words(error: Exception, status: str, spent: float | None) -> None:
+    log = FakeAuditLog()
+    await consulted(log, experts=[FakeExpert(error)])
+    _, result = log.held
+    assert isinstance(result, Result)
+    assert (result.status, result.error) == (status, type(error).__name__)
+    assert (result.spent and result.spent.usd) == spent
+    assert "Miller" not in result.model_dump_json()
+
+
+async def test_every_expert_that_is_tried_has_records_of_its_own() -> None:
+    log = FakeAuditLog()
+    down = FakeExpert(ExpertUnavailableError("down"), name="down")
+    await consulted(log, experts=[down, FakeExpert(name="up")])
+    assert [(r.kind, getattr(r, "expert", "")) for r in log.held] == [
+        ("egress", "down"), ("result", "down"), ("egress", "up"), ("result", "up"),
+    ]  # fmt: skip
+
+
+async def test_a_refusal_is_written() -> None:
+    log, expert = FakeAuditLog(), FakeExpert()
+    await consulted(log, experts=[expert], guard=FakeGuard(refuses=True))
+    (refusal,) = log.held
+    assert isinstance(refusal, Refusal)
+    assert (refusal.rule, refusal.expert, refusal.principal) == ("policy", "fake", "ann")
+    assert not expert.asked
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_where_nothing_can_be_written_nothing_is_sent_and_nothing_stays_spent(refuses: bool) -> None:
+    expert, budget = FakeExpert(), FakeBudget()
+    given: dict[str, Any] = {"experts": [expert, FakeExpert(name="next")], "budget": budget}
+    answer = await consulted(FakeAuditLog(full=True), guard=FakeGuard(refuses=refuses), **given)
+    assert not expert.asked
+    assert "audit log can't be written" in answer.reason
+    assert sum(spend.usd for spend in budget.booked.values()) == 0
+
+
+async def test_a_paid_answer_is_given_although_its_result_could_not_be_written() -> None:
+    class Filling(FakeExpert):
+        async def ask(self, payload: Payload) -> ExpertAnswer:
+            log.full = True
+            return await super().ask(payload)
+
+    log = FakeAuditLog()
+    answer = await consulted(log, experts=[Filling()])
+    assert answer.text == "expert says"
+    assert "audit log can't be written" in answer.reason
+
+
+async def test_over_budget_nothing_is_written_since_nothing_leaves() -> None:
+    log = FakeAuditLog()
+    await consulted(log, experts=[FakeExpert()], budget=FakeBudget(limit_usd=0.0))
+    assert log.held == []
