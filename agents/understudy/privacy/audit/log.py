@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import DDL, Column, Connection, Engine, Integer, LargeBinary, MetaData, Table, event, insert
+from sqlalchemy import Column, Connection, Engine, Integer, LargeBinary, MetaData, Table, insert
 
 from understudy.core.audit import AuditRecord, Egress, Erasure, Interruption
 from understudy.core.errors import WorkspaceError
@@ -43,11 +43,8 @@ records = Table(
     Column("body", LargeBinary, nullable=False),
     Column("mac", LargeBinary, nullable=False),
 )
-for verb in ("UPDATE", "DELETE"):  # against our own mistakes; against others there are the codes
-    only_grows = "BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END"
-    event.listen(
-        records, "after_create", DDL(f"CREATE TRIGGER no_{verb.lower()} BEFORE {verb} ON records {only_grows}")
-    )
+ONLY_GROWS = "CREATE TRIGGER IF NOT EXISTS no_{} BEFORE {} ON records BEGIN SELECT RAISE(ABORT, '{}'); END"
+"""Against our own mistakes; against others there are the codes."""
 
 EVERYTHING = Selection()
 Row = tuple[int, bytes, bytes]
@@ -156,6 +153,9 @@ def opened_database(files: AuditFiles) -> Engine:
     files.database.chmod(0o600)
     engine = open_sqlite(files.database)
     metadata.create_all(engine)
+    with engine.begin() as db:
+        for verb in ("UPDATE", "DELETE"):
+            db.exec_driver_sql(ONLY_GROWS.format(verb.lower(), verb, "the audit log only grows"))
     return engine
 
 
