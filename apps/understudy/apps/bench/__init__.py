@@ -60,6 +60,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "startup": suite("process.startup", "limit"),
     "memory": suite("memory.memory", "limit", "seed"),
     "memory-gpu": suite("memory_gpu.gpu", "limit", "seed"),
+    "access": suite("access.access", "limit", "seed"),
     "swap": suite("swapping.swap", "limit", "seed"),
     "code": suite("code.code"),
 }
@@ -70,10 +71,10 @@ def run(name: str, data: Path, out: Path, limit: int | None, seed: int, compare:
 
     Args:
         name: one of `SUITES`.
-        data: the folder of data sets; `startup`, `memory`, `memory-gpu`, `swap` and `code` don't need it.
+        data: the folder of data sets; `startup`, `memory`, `memory-gpu`, `swap`, `access` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
         limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory` and
-            `memory-gpu`, candidates of `shuffled`).
+            `memory-gpu`, candidates of `shuffled`, checks of `access`).
         seed: of samples, bootstrap and random weights.
         compare: other small models that suite `starter` measures too, each as NAME=PATH.
 

@@ -24,7 +24,7 @@ from understudy.distillation.registry import Registry
 from understudy.distillation.train_reader import ADAPTER
 from understudy.retrieval.onnx_models import READER_WEIGHTS
 
-__all__ = ["measure_swap"]
+__all__ = ["measure_swap", "noisy_adapter"]
 
 THREADS, SWAPS = 8, 20
 SAMPLES = Path(__file__).parents[1] / "samples" / "documents"
@@ -105,8 +105,8 @@ class Load:
             self.asked += 1
 
 
-def noisy_adapter(agent: Agent, room: Path, seed: int) -> AdapterCard:
-    """The shipped reader with noise on its factors, as an adapter that the gate let through."""
+def noisy_adapter(agent: Agent, room: Path, seed: int, **changes: object) -> AdapterCard:
+    """The shipped reader with noise on its factors, as an adapter that the gate let through; `changes` of its card."""
     rng = np.random.default_rng(seed)
     tensors = {
         name: tensor + (0.01 * rng.standard_normal(tensor.shape)).astype(tensor.dtype) if "lora" in name else tensor
@@ -117,11 +117,12 @@ def noisy_adapter(agent: Agent, room: Path, seed: int) -> AdapterCard:
     probe = probe_of(agent.cast.reader(weights, 5))
 
     def make(version: str, hashes: Mapping[str, str]) -> AdapterCard:
-        return AdapterCard(
+        card = AdapterCard(
             version=version, run=f"noise-{seed}", domain="default", label="default", base=agent.model.name,
             created="", seed=seed, examples={}, files=dict(hashes), probe=probe,
             gate=GateReport(questions=0, promoted=True, reason="made for a measurement"),
         )  # fmt: skip
+        return card.model_copy(update=changes)
 
     registry: Registry = agent.registry
     return registry.add({ADAPTER: weights}, make)
