@@ -28,7 +28,6 @@ MIXED = 5
 """Letters from which on 0 and O, 1 and I and l may stand for each other."""
 DEEP = 3
 """Encodings inside each other that are undone."""
-ALIKE = str.maketrans("i10", "llo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class ProtectedValues:
         patterns = list(patterns_of(self.values)) if self.values else []
         self._plain = automaton((p.key, p) for p in patterns)
         mixable = (p for p in patterns if p.blocks and not p.backwards and len(p.key) >= MIXED)
-        self._alike = automaton((alike, p) for p in mixable if (alike := p.key.translate(ALIKE)) and p.key)
+        self._alike = automaton((alike, p) for p in mixable if (alike := alike_letters(p.key)))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -96,7 +95,7 @@ class ProtectedValues:
         """Values in which digits stand for letters that look like them, or the other way round."""
         if self._alike is None or view.loose:
             return
-        for last, patterns in self._alike.iter(bare.text.translate(ALIKE)):
+        for last, patterns in self._alike.iter(alike_letters(bare.text)):
             for pattern in patterns:
                 first = last - len(pattern.key) + 1
                 apart = bare.gaps[first] and bare.gaps[last + 1]
@@ -141,6 +140,11 @@ def automaton(keyed: Iterable[tuple[str, Pattern]]) -> Any:
         made.add_word(key, tuple(patterns))
     made.make_automaton()
     return made
+
+
+def alike_letters(text: str) -> str:
+    """Squeezed text with one letter for each group that is easily taken for one another."""
+    return text.replace("i", "l").replace("1", "l").replace("0", "o")
 
 
 def stands_apart(pattern: Pattern, bare: Squeezed, first: int, last: int, *, loose: bool) -> bool:

@@ -62,6 +62,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "memory-gpu": suite("memory_gpu.gpu", "limit", "seed"),
     "access": suite("access.access", "limit", "seed"),
     "swap": suite("swapping.swap", "limit", "seed"),
+    "egress": suite("egress.egress", "data", "limit", "seed"),
     "code": suite("code.code"),
 }
 
@@ -74,7 +75,8 @@ def run(name: str, data: Path, out: Path, limit: int | None, seed: int, compare:
         data: the folder of data sets; `startup`, `memory`, `memory-gpu`, `swap`, `access` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
         limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory` and
-            `memory-gpu`, candidates of `shuffled`, checks of `access`).
+            `memory-gpu`, candidates of `shuffled`, checks of `access`, planted
+            values of `egress`).
         seed: of samples, bootstrap and random weights.
         compare: other small models that suite `starter` measures too, each as NAME=PATH.
 
