@@ -28,6 +28,11 @@ from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
+from understudy.agents.erasure.erasure import Erasure, ErasureReport
+from understudy.agents.erasure.holdings import Forgetful, Library, marker, traced
+from understudy.agents.erasure.learned import Learned
+from understudy.agents.erasure.threads import Conversations
+from understudy.agents.erasure.traffic import Traffic
 from understudy.agents.examples import open_examples
 from understudy.agents.experts import build_experts
 from understudy.agents.general import general_answers, general_steps
@@ -40,7 +45,7 @@ from understudy.agents.small_model import SmallModel, starter_path
 from understudy.agents.training import trainer_of
 from understudy.core.access import Access, Permit, Principal
 from understudy.core.adapters import AdapterCard
-from understudy.core.errors import ModelFileError, QuestionError, ScopeError
+from understudy.core.errors import ModelFileError, QuestionError, ScopeError, UnderstudyError
 from understudy.core.protocols import Cancel, Payload
 from understudy.core.settings import OWNER, Settings
 from understudy.core.types import Answer, Draft, Example, Passage, Scope
@@ -145,6 +150,23 @@ class Agent:
         self.threads = Threads(workspace.threads, self._checkpoints)
         self._graph = build_ask_graph(self._checkpoints)
         self._held = ExitStack()
+        self.traffic = Traffic()
+        self.erasure = Erasure(
+            workspace,
+            (
+                Learned(self.registry, self.cast, self.learning.refinery, self.place),
+                self.cache,
+                outcomes,
+                self.example_store,
+                Conversations(workspace.threads, self.ledger.unname),
+                self.records,
+                Library(self.store, self.retriever, self.encoder),
+            ),
+            self.store.entries,
+            lambda: traced(self.records, self.example_store),
+            Forgetful(self.example_store, self.demonstrations, nearest, self.model, self.deferral),
+            marker(workspace),
+        )
 
     @classmethod
     def open(
@@ -176,6 +198,11 @@ class Agent:
         with ExitStack() as held:
             held.enter_context(opened.owned(wait_s))
             agent = cls(opened, settings or Settings.load(opened.settings), principal, tools)
+            try:
+                agent.erasure.resume()
+            except UnderstudyError:
+                agent.close()
+                raise
             agent._held = held.pop_all()
         return agent
 
@@ -219,15 +246,41 @@ class Agent:
             who.administers(f"write into collection {collection!r}")
         if sensitivity is not None:
             who.administers("say how sensitive a collection is")
-        return ingest(
-            self.store,
-            self.encoder,
-            [Path(p) for p in paths],
-            collection=collection,
-            sensitivity=sensitivity,
-            prune=prune,
-            on_progress=on_progress,
-        )
+        with self.traffic.shared():
+            return ingest(
+                self.store,
+                self.encoder,
+                [Path(p) for p in paths],
+                collection=collection,
+                sensitivity=sensitivity,
+                prune=prune,
+                on_progress=on_progress,
+            )
+
+    def erase(
+        self, document: str, *, collection: str = "default", dry_run: bool = False, wait_s: float = 60.0
+    ) -> ErasureReport:
+        """Erase a document with all that rests on it, so that no byte of it remains in the workspace.
+
+        Questions in progress are waited for; those asked meanwhile wait. An erasure that is killed is finished when the
+        workspace is next opened.
+
+        Args:
+            document: its id, or the path that it was ingested from.
+            collection: whose document.
+            dry_run: say what would go, and change nothing.
+            wait_s: seconds to wait for work in progress.
+
+        Raises:
+            ScopeError: there is no such document.
+            AccessError: the principal may not read everything.
+            WorkspaceBusyError: work in progress took longer.
+            WorkspaceError: a database can't be written; the erasure goes on when the workspace is next opened.
+        """
+        self.principal.administers("erase a document")
+        with self.traffic.alone(wait_s):
+            named = self.erasure.named(document, collection)
+            return self.erasure.looked_at(named) if dry_run else self.erasure.erase(named)
 
     def ask(
         self,
@@ -364,16 +417,17 @@ class Agent:
         if thread is not None and not thread.strip():
             raise ScopeError("the thread's name is empty; leave it out for a new thread")
         scope = Scope(collection=collection, document=document)
-        self.retriever.over(self.documents_of(who)).check(scope)
-        if thread is None:
-            thread, permit = self.threads.begin(who, collection)
-        else:
-            permit = self.threads.enter(who, thread, collection)
-        place = self.place(collection)
-        deps = self._deps(self.cast.playing(*place, who), permit, place[1], cancel)
-        graph = self._graph.copy({"checkpointer": self.threads.saver(who, thread)})
-        async for event in stream(graph, deps, asked, scope, who.name, thread, job):
-            yield event
+        async with self.traffic.passing():
+            self.retriever.over(self.documents_of(who)).check(scope)
+            if thread is None:
+                thread, permit = self.threads.begin(who, collection)
+            else:
+                permit = self.threads.enter(who, thread, collection)
+            place = self.place(collection)
+            deps = self._deps(self.cast.playing(*place, who), permit, place[1], cancel)
+            graph = self._graph.copy({"checkpointer": self.threads.saver(who, thread)})
+            async for event in stream(graph, deps, asked, scope, who.name, thread, job):
+                yield event
 
     def _brief(
         self,
@@ -435,7 +489,8 @@ class Agent:
             AccessError: the principal may not read everything.
         """
         self.principal.administers("refine")
-        return self.learning.refine(domain, when_due=when_due)
+        with self.traffic.shared():
+            return self.learning.refine(domain, when_due=when_due)
 
     def adapters(self, *, principal: str | None = None) -> list[dict[str, Any]]:
         """Every adapter in short that a principal may see, whether it is live, and what the gate said."""
@@ -453,7 +508,8 @@ class Agent:
         Raises `AdapterError`: there is none, its files are damaged, or the gate turned it down (unless `force`).
         """
         self.principal.administers("put an adapter in force")
-        self.learning.promote(domain, version, label, force=force)
+        with self.traffic.shared():
+            self.learning.promote(domain, version, label, force=force)
 
     def rollback(self, domain: str, *, label: str | None = None) -> str | None:
         """Go back to the adapter before the live one; gives its version, `None` for the bare model.
@@ -461,7 +517,8 @@ class Agent:
         Raises `AdapterError`: none is live.
         """
         self.principal.administers("roll an adapter back")
-        return self.learning.rollback(domain, label)
+        with self.traffic.shared():
+            return self.learning.rollback(domain, label)
 
     def examples(self, *, principal: str | None = None) -> list[dict[str, Any]]:
         """Every example that a principal may read as a training row, with its role, and why it may not teach."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from understudy.core.protocols import Payload
+from understudy.core.provenance import behind, together
 from understudy.core.steps import MOST_QUOTES
 from understudy.core.types import Draft, Example, Passage, Scope
 
@@ -51,7 +52,8 @@ def build_payload(
     if draft is not None and draft.text:
         parts.append(f"The small model's draft, which may be wrong: {draft.text}")
     parts.append(f"Question: {question}")
-    return Payload(SYSTEM, "\n\n".join(parts), tuple(passages), question, scope)
+    trace = together(*map(behind, demonstrations))
+    return Payload(SYSTEM, "\n\n".join(parts), tuple(passages), question, scope, rests_on=trace)
 
 
 def shown(example: Example) -> str:

@@ -74,6 +74,11 @@ class Demonstrations:
                 break
         return list(shown.values())
 
+    def forget(self) -> None:
+        """Read the examples anew when they are next needed: some are gone."""
+        with self._lock:
+            self._held.clear()
+
     def _renewed(self, collection: str) -> Held:
         held = self._held.setdefault(collection, Held())
         fresh = list(self._later(collection, held.seen))

@@ -135,11 +135,15 @@ class Engine:
         scales = (ctypes.c_float * len(worn))(*(1.0 for _ in worn))
         if llama_cpp.llama_set_adapters_lora(self._context, handles, len(worn), scales) != 0:
             raise InternalError("llama.cpp refused an adapter that it had loaded")
-        llama_cpp.llama_memory_clear(self._memory, True)
-        self._cached.clear()
+        self.forget()
         self._worn = adapter
         while self.discarded:
             llama_cpp.llama_adapter_lora_free(self.discarded.pop())
+
+    def forget(self) -> None:
+        """Drop the KV cache, and with it what was read."""
+        llama_cpp.llama_memory_clear(self._memory, True)
+        self._cached.clear()
 
     def logits_after(self, prompt: list[int]) -> Logits:
         """The logits `[vocabulary]` after a prompt."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    delete,
     func,
     insert,
     inspect,
@@ -30,9 +31,10 @@ from understudy.agents.deferral.outcomes import role_of
 from understudy.core.access import Ground, Principal
 from understudy.core.errors import SettingsError
 from understudy.core.postgres import open_postgres, postgres_errors, postgres_url, shown
+from understudy.core.provenance import behind, touched
 from understudy.core.settings import ExamplesSettings
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
-from understudy.core.types import Example
+from understudy.core.types import Example, Scope
 from understudy.core.workspace import Workspace
 
 __all__ = ["ExampleDatabase", "open_examples"]
@@ -81,6 +83,8 @@ class ExampleDatabase:
         workspace: whose examples these are; those of other workspaces in the same database are never read.
         errors: gives a context in which the database's errors become `WorkspaceError`.
     """
+
+    kind = "examples"
 
     def __init__(
         self, engine: Engine, name: str, workspace: str, errors: Callable[[], AbstractContextManager[None]]
@@ -136,6 +140,26 @@ class ExampleDatabase:
             rows = db.scalars(query.order_by(examples.c.number)).all()
         found = map(json.loads, rows)
         return [(str(b["question"]), tuple(Ground.model_validate(g) for g in b.get("grounds", ()))) for b in found]
+
+    def found(self, document: Scope) -> list[str]:
+        """The ids of those that rest on a document."""
+        return [name for name, example in self.examples().items() if touched(behind(example), document)]
+
+    def forget(self, document: Scope) -> None:
+        """Take them out."""
+        names = self.found(document)
+        with self._begun() as db:
+            for name in names:
+                db.execute(delete(examples).where(examples.c.id == name, examples.c.workspace == self.workspace))
+
+    def scrub(self) -> None:
+        """Leave no byte of what was deleted in the database's tables; a workspace's own file is scrubbed with it.
+
+        The server's own logs and backups are its owner's to clean.
+        """
+        if self.engine.dialect.name == "postgresql":
+            with self._errors(), self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+                db.execute(text("VACUUM (FULL) examples"))
 
     def count(self, by: Principal | None = None) -> int:
         """How many there are: all, or those that rest on what `by` may read."""

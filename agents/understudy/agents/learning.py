@@ -123,6 +123,7 @@ def row_of(card: AdapterCard, *, live: bool) -> dict[str, Any]:
         "live": live,
         "base": card.base,
         "created": card.created,
+        "withdrawn": card.withdrawn or None,
         "examples": card.examples,
         "gate": card.gate.model_dump(mode="json"),
     }

@@ -6,12 +6,13 @@ import hashlib
 import json
 from pathlib import Path
 
-from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select, text
+from sqlalchemy import Column, MetaData, String, Table, Text, delete, func, insert, select, text, update
 
 from understudy.core.access import Principal, grounds_of, grounds_text
 from understudy.core.protocols import Basis, Cached, CacheKey, folded
+from understudy.core.provenance import dumped, loaded, touched
 from understudy.core.sqlite import add_columns, now, open_sqlite, workspace_errors
-from understudy.core.types import Answer
+from understudy.core.types import Answer, Scope
 
 __all__ = ["Records", "digest"]
 
@@ -28,11 +29,14 @@ cache = Table(
     Column("versions", String),
     Column("created", String),
     Column("grounds", Text),
+    Column("rests_on", Text),
 )
 
 
 class Records:
     """What an `AnswerCache` keeps. Errors of the database become `WorkspaceError`."""
+
+    kind = "cache_entries"
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -42,6 +46,9 @@ class Records:
             with self.engine.begin() as db:  # of before answers said what they rest on: they could never hit again
                 db.execute(text("DROP TABLE IF EXISTS cache"))
                 add_columns(db, cache)
+                # Of before it was noted: they rest on anything of their collection.
+                whole = func.json_array(func.json_array(cache.c.collection, None))
+                db.execute(update(cache).where(cache.c.rests_on.is_(None)).values(rests_on=whole))
 
     def close(self) -> None:
         """Close the database."""
@@ -53,12 +60,12 @@ class Records:
 
     def held(self, key: str) -> Cached | None:
         """What is stored under the hash of a key."""
-        query = select(cache.c.answer, cache.c.cited, cache.c.versions, cache.c.grounds).where(cache.c.key == key)
+        query = select(cache).where(cache.c.key == key)
         with workspace_errors(self.path), self.engine.connect() as db:
             found = db.execute(query).one_or_none()
             if found is None:
                 return None
-            basis = Basis(json.loads(found.cited), found.versions)
+            basis = Basis(json.loads(found.cited), found.versions, loaded(found.rests_on))
             return Cached(Answer.model_validate_json(found.answer), basis, grounds_of(found.grounds))
 
     def remember(self, key: CacheKey, cached: Cached) -> None:
@@ -73,6 +80,7 @@ class Records:
             "versions": cached.basis.versions,
             "created": now(),
             "grounds": grounds_text(cached.grounds),
+            "rests_on": dumped(cached.basis.rests_on),
         }
         with workspace_errors(self.path), self.engine.begin() as db:
             db.execute(delete(cache).where(cache.c.key == values["key"]))
@@ -85,6 +93,22 @@ class Records:
                 return db.execute(select(func.count()).select_from(cache)).scalar() or 0
             own = db.scalars(select(cache.c.grounds).where(cache.c.principal == by.name)).all()
             return sum(by.may_use(grounds_of(held)) for held in own)
+
+    def traces(self) -> dict[str, tuple[Scope, ...]]:
+        """What every answer rests on, by the hash of its key."""
+        with workspace_errors(self.path), self.engine.connect() as db:
+            return {row.key: loaded(row.rests_on) for row in db.execute(select(cache.c.key, cache.c.rests_on))}
+
+    def found(self, document: Scope) -> list[str]:
+        """The answers that rest on a document."""
+        return [key for key, rests_on in self.traces().items() if touched(rests_on, document)]
+
+    def forget(self, document: Scope) -> None:
+        """Take them out."""
+        keys = self.found(document)
+        with workspace_errors(self.path), self.engine.begin() as db:
+            for key in keys:
+                db.execute(delete(cache).where(cache.c.key == key))
 
 
 def digest(key: CacheKey) -> str:

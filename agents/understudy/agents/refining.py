@@ -27,6 +27,7 @@ from understudy.agents.deferral.signals import DISTANCE
 from understudy.core.access import Ground
 from understudy.core.adapters import AdapterCard, GateReport
 from understudy.core.errors import ScopeError
+from understudy.core.provenance import behind, loaded, together
 from understudy.core.settings import RefineSettings
 from understudy.core.types import Draft, Example, Outcome
 from understudy.core.workspace import write_atomically
@@ -34,7 +35,7 @@ from understudy.distillation.curate import curate, poisonous
 from understudy.distillation.decoder_trainer import DECODER
 from understudy.distillation.gate import Crossed, Played, kind_of, too_few, weigh
 from understudy.distillation.registry import Registry
-from understudy.distillation.train_reader import ADAPTER
+from understudy.distillation.train_reader import ADAPTER, READ
 from understudy.graphs.refine import RefineDeps, RefineState, Trainer, build_refine_graph
 from understudy.retrieval.verdict import polar
 
@@ -197,7 +198,8 @@ class AdapterKeeper:
                 documents=tuple(sorted({c.document for e in examples for c in e.expert.citations})),
                 grounds=grounds,
                 rejected=run["rejected"],
-                training=run["training"],
+                rests_on=loaded(run["training"][READ]) if READ in run["training"] else None,
+                training=without(run["training"], READ),
                 files=dict(hashes),
                 settings={"breadth": self.breadth},
                 probe=probe,
@@ -213,8 +215,8 @@ class AdapterKeeper:
         self.cast.swap(card.domain, card.label)
 
     def learned_from(self, domain: str, label: str) -> Collection[str]:
-        """Ids of the examples that the latest adapter was made with."""
-        cards = [c for c in self.registry.cards() if (c.domain, c.label) == (domain, label)]
+        """Ids of the examples that the latest adapter was made with, of those that weren't withdrawn."""
+        cards = [c for c in self.registry.cards() if (c.domain, c.label) == (domain, label) and not c.withdrawn]
         return cards[-1].trained_on if cards else ()
 
 
@@ -238,20 +240,20 @@ class Relabelling:
         for example in asked:
             if not self.deferral.store.has(players.name, example.question, example.scope):
                 outcome = self.rehearse(example, players)
-                self.deferral.relabel(outcome.model_copy(update=labelled_by(example, outcome.signals)), rate)
+                self.deferral.relabel(outcome.model_copy(update=labelled_by(example, outcome)), rate)
                 labelled += 1
         derived = self.deferral.derive()
         return {"labels": labelled, "threshold": derived.threshold, "consults": derived.consults}
 
 
-def labelled_by(example: Example, signals: Mapping[str, float]) -> dict[str, Any]:
+def labelled_by(example: Example, outcome: Outcome) -> dict[str, Any]:
     """What an example adds to a rehearsal: the expert's answer, and with which probability there is one.
 
     How far it is from the known examples tells nothing here: it is one of them.
     """
-    unseen = {name: value for name, value in signals.items() if name != DISTANCE}
+    unseen = {name: value for name, value in outcome.signals.items() if name != DISTANCE}
     taught = {"expert": example.expert, "probability": example.probability, "grounds": example.grounds}
-    return {**taught, "drawn": True, "signals": unseen}
+    return {**taught, "drawn": True, "signals": unseen, "rests_on": together(outcome.rests_on, behind(example))}
 
 
 @dataclass(frozen=True)
@@ -292,9 +294,13 @@ class Refinery:
         before = int(json.loads(refined.read_text(encoding="utf-8"))["examples"]) if refined.exists() else 0
         return len(self.examples.all()) - before >= every
 
+    def folder(self, domain: str, label: str) -> Path:
+        """Where a refinement in progress lies."""
+        return self.root / ".runs" / hashlib.sha256(json.dumps([domain, label]).encode()).hexdigest()[:16]
+
     def run(self, domain: str, label: str) -> dict[str, Any]:
         """One refinement to its end, begun anew or gone on with."""
-        folder = self.root / ".runs" / hashlib.sha256(json.dumps([domain, label]).encode()).hexdigest()[:16]
+        folder = self.folder(domain, label)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         started = folder / "run.json"
         if not started.exists():
@@ -320,4 +326,10 @@ def report_of(state: Mapping[str, Any]) -> dict[str, Any]:
     """What became of a refinement, without the ids of its examples."""
     counts = {part: len(state.get(part, ())) for part in ("collected", "fit", "train", "held_out", "gate")}
     kept = ("run", "domain", "label", "reason", "version", "promoted", "rejected", "training", "report", "recalibrated")
-    return {"examples": counts, **{name: state.get(name) for name in kept}}
+    shown = {name: state.get(name) for name in kept}
+    return {"examples": counts, **shown, "training": without(state.get("training"), READ)}
+
+
+def without(figures: Mapping[str, Any] | None, name: str) -> Any:
+    """Figures without one of them."""
+    return None if figures is None else {key: value for key, value in figures.items() if key != name}

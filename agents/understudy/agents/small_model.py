@@ -116,6 +116,12 @@ class SmallModel:
         with self._lock:
             self.engine.close()
 
+    def forget(self) -> None:
+        """Drop what has been read and said so far."""
+        with self._lock:
+            self._steps.clear()
+            self.engine.forget()
+
     def open(self, question: str, history: Sequence[tuple[str, str]]) -> list[Message]:
         """The transcript's first messages."""
         lines = [f"- {t.name}({', '.join(t.args)}): {t.description}" for t in self.tools]

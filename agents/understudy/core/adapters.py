@@ -7,6 +7,7 @@ from typing import Any
 
 from understudy.core.access import Ground
 from understudy.core.data import Data
+from understudy.core.types import Scope
 
 __all__ = ["ADAPTER_BASE_KEY", "AdapterCard", "GateReport", "Probe"]
 
@@ -64,6 +65,10 @@ class AdapterCard(Data):
     """Those that the examples quote."""
     grounds: tuple[Ground, ...] = ()
     """The collections that the examples rest on, with their labels then. None in cards of before grounds were kept."""
+    rests_on: tuple[Scope, ...] | None = None
+    """All documents that were read for it, see `core.provenance`; `None` in those of before that was noted."""
+    withdrawn: str = ""
+    """When and why its files were deleted; it can't be put in force again."""
     rejected: dict[str, int] = {}
     """Examples left out, by reason."""
     training: dict[str, Any] = {}

@@ -27,6 +27,8 @@ class Payload:
     scope: Scope
     earlier: tuple[str, ...] = ()
     """The collections that the thread's earlier questions were asked of: a draft may hold what was answered then."""
+    rests_on: tuple[Scope, ...] = ()
+    """The documents behind what is shown besides the evidence, such as earlier answers: see `core.provenance`."""
 
     @property
     def content(self) -> bytes:

@@ -245,6 +245,8 @@ class Basis:
     """The documents that it quotes, with their versions: no other document's change matters to it."""
     versions: str
     """Digest of all documents in scope. An answer that quotes nothing rests on all that was there to find."""
+    rests_on: tuple[Scope, ...] = ()
+    """All documents behind it, quoted or not: see `core.provenance`."""
 
 
 @dataclass(frozen=True)

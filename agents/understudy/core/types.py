@@ -246,6 +246,8 @@ class Example(Data):
     signals: dict[str, Any] = {}
     probability: Annotated[float, Field(gt=0, le=1)] = 1.0
     """With which the expert was to be asked; 1 for a draft that was deferred."""
+    rests_on: tuple[Scope, ...] | None = None
+    """All documents behind it, see `core.provenance`; `None` in those of before that was noted."""
 
 
 class Outcome(Data):
@@ -266,3 +268,5 @@ class Outcome(Data):
     """Whether an expert was to be asked."""
     grounds: tuple[Ground, ...] = ()
     """What it rests on; the store notes it."""
+    rests_on: tuple[Scope, ...] = ()
+    """All documents behind it, see `core.provenance`."""

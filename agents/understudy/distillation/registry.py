@@ -27,6 +27,9 @@ from understudy.core.workspace import write_atomically
 __all__ = ["Registry", "file_hash"]
 
 
+CARD = "card.json"
+
+
 class Registry:
     """The adapters of a workspace.
 
@@ -49,7 +52,7 @@ class Registry:
 
     def card(self, domain: str, label: str, version: str) -> AdapterCard:
         """One of them. Raises `AdapterError`."""
-        path = self._place(domain, label) / version / "card.json"
+        path = self._place(domain, label) / version / CARD
         found = read_card(path) if number(version) and path.exists() else None
         if found is None or not self._shown(found):
             known = ", ".join(c.version for c in self.cards() if (c.domain, c.label) == (domain, label)) or "none"
@@ -78,7 +81,7 @@ class Registry:
         for name, path in files.items():
             shutil.copyfile(path, partial / name)
             (partial / name).chmod(0o600)
-        write_atomically(partial / "card.json", card.model_dump_json(indent=2) + "\n")
+        write_atomically(partial / CARD, card.model_dump_json(indent=2) + "\n")
         shutil.rmtree(place / card.version, ignore_errors=True)  # without a card it is what a killed process left
         partial.replace(place / card.version)
         return card
@@ -125,12 +128,41 @@ class Registry:
         self._point(domain, label, history[:-1])
         return history[-2] if len(history) > 1 else None
 
+    def withdraw(self, card: AdapterCard, why: str) -> None:
+        """Delete an adapter's files, and the documents' names from its card; the one before it is live where it was.
+
+        The card goes last: until then, this can be done again.
+        """
+        history = self.history(card.domain, card.label)
+        if card.version in history:
+            self._point(card.domain, card.label, [v for v in history if v != card.version])
+        place = self._place(card.domain, card.label) / card.version
+        for path in place.iterdir():
+            if path.name != CARD:
+                path.unlink()
+        bare: dict[str, object] = {
+            "documents": (),
+            "rests_on": (),
+            "files": {},
+            "probe": (),
+            "decoder_probe": None,
+            "withdrawn": why,
+        }
+        write_atomically(place / CARD, card.model_copy(update=bare).model_dump_json(indent=2) + "\n")
+
+    def tidy(self) -> None:
+        """Delete what killed processes left of adapters that they were adding."""
+        for left in self._root.glob("*/*/.v*"):
+            shutil.rmtree(left)
+
     def file(self, card: AdapterCard, name: str) -> Path | None:
         """One of an adapter's files, if it has it."""
         return self._place(card.domain, card.label) / card.version / name if name in card.files else None
 
     def check(self, card: AdapterCard) -> None:
         """Raise `AdapterError` unless its files are those that the gate saw."""
+        if card.withdrawn:
+            raise AdapterError(f"adapter {card.version} of domain {card.domain!r} is withdrawn: {card.withdrawn}")
         for name, digest in card.files.items():
             path = self._place(card.domain, card.label) / card.version / name
             if not path.exists() or file_hash(path) != digest:

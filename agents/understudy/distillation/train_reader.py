@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from understudy.core.memory import peak_mib
-from understudy.core.types import Example, Passage
+from understudy.core.provenance import behind, dumped, together
+from understudy.core.types import Example, Passage, Scope
 from understudy.core.workspace import write_atomically
 from understudy.distillation.batching import batches_of_like_length
 from understudy.distillation.cloze import Reading, cloze_readings
@@ -29,10 +30,12 @@ from understudy.retrieval.onnx_models import READER_WEIGHTS
 from understudy.retrieval.reader import ANSWERABLE, SpanReader, likeliest
 from understudy.retrieval.verdict import VERDICT, evidence_of
 
-__all__ = ["ADAPTER", "HEADS", "ReaderRecipe", "ReaderTrainer"]
+__all__ = ["ADAPTER", "HEADS", "READ", "ReaderRecipe", "ReaderTrainer"]
 
 ADAPTER = "reader.safetensors"
 HEADS = "heads.safetensors"
+READ = "read"
+"""Among the figures of a run: all documents behind it, as `core.provenance` dumps them."""
 TRAINED, FIGURES = "reader.trained.safetensors", "reader.json"
 EXPECTED = [0.0, 0.0, 1.0, 0.0]
 """The verdict that says what is expected."""
@@ -59,6 +62,10 @@ class ReaderRecipe:
     averaged: float = 0.98
     steps: int = 0
     """Set from the examples, the batch and the epochs."""
+
+
+Wide = tuple[Example, list[Passage]]
+"""An example with the passages that are read for it."""
 
 
 class ReaderTrainer:
@@ -95,9 +102,10 @@ class ReaderTrainer:
         began, cpu = time.monotonic(), time.process_time()
         heads = self._heads(folder, [*examples, *held_out, *others])
         rng, tokenizer = random.Random(self.recipe.seed), encoder()
-        taught = self._lessons(examples, rng)
+        wide, watching = self._wide_each(examples), self._wide_each(held_out)
+        taught = self._lessons(wide, rng)
         readings = [encoded(lesson, tokenizer) for lesson in [*taught, *self._replayed(taught, rng)]]
-        watched = [encoded(lesson, tokenizer) for lesson in self._lessons(held_out, rng)]
+        watched = [encoded(lesson, tokenizer) for lesson in self._lessons(watching, rng)]
         recipe = self.recipe
         steps = max(1, math.ceil(len(readings) / recipe.batch * recipe.epochs))
         order = partial(
@@ -124,6 +132,7 @@ class ReaderTrainer:
             "seconds": round(time.monotonic() - began, 1),
             "cpu_seconds": round(time.process_time() - cpu, 1),
             "peak_mib": round(peak_mib()),
+            READ: dumped(together(*map(behind, [*examples, *held_out, *others]), read_of([*wide, *watching]))),
         }
         write_atomically(done, json.dumps(figures) + "\n")
         return figures
@@ -163,11 +172,11 @@ class ReaderTrainer:
             heads.save(folder / HEADS)
         return heads
 
-    def _wide(self, example: Example) -> list[Passage]:
-        return widened(example, self._retriever.search(example.question, example.scope, limit=self.recipe.breadth))
+    def _wide_each(self, examples: Sequence[Example]) -> list[Wide]:
+        found = ((e, self._retriever.search(e.question, e.scope, limit=self.recipe.breadth)) for e in examples)
+        return [(e, widened(e, passages)) for e, passages in found]
 
-    def _lessons(self, examples: Sequence[Example], rng: random.Random) -> list[Lesson]:
-        wide = ((e, self._wide(e)) for e in examples)
+    def _lessons(self, wide: Sequence[Wide], rng: random.Random) -> list[Lesson]:
         return [lesson for e, passages in wide for lesson in lessons_of(e, passages, self.recipe.others, rng)]
 
     def _replayed(self, lessons: Sequence[Lesson], rng: random.Random) -> list[Lesson]:
@@ -198,6 +207,11 @@ class Seen:
     """Of its passages, that they answer."""
     expected: float | None
     said: bool | None
+
+
+def read_of(wide: Sequence[Wide]) -> tuple[Scope, ...]:
+    """The documents of some passages."""
+    return together(Scope(collection=e.scope.collection, document=p.document) for e, found in wide for p in found)
 
 
 def as_lesson(reading: Reading, passage: Passage) -> Lesson:

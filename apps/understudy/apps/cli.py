@@ -220,6 +220,25 @@ def refine(
         show_refinement(out, found)
 
 
+@app.command()
+def erase(
+    context: typer.Context,
+    document: Annotated[str, typer.Argument(help="Its id, or the path that it was ingested from.")],
+    collection: Collection = "default",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a document with all that rests on it: answers, examples, threads, and adapters trained on it."""
+    from understudy.apps.present import show_erasure
+
+    with opened(context) as agent:
+        found = agent.erase(document, collection=collection, dry_run=dry_run)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        show_erasure(out, found)
+
+
 Domain = Annotated[str, typer.Argument(help="The domain, such as a collection's name.")]
 Label = Annotated[str | None, typer.Option(help="Access label, where the domain has several.")]
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from understudy.agents.deferral.derive import Derivation
 from understudy.agents.deferral.reliability import Calibration, Estimate
+from understudy.agents.erasure.erasure import ErasureReport
 from understudy.core.types import Answer, Citation
 from understudy.retrieval.ingest import IngestReport
 
@@ -187,6 +188,28 @@ def of_small_model(figures: Mapping[str, Any]) -> str:
     )
 
 
+def state_of(adapter: Mapping[str, Any]) -> str:
+    """Whether it is in force, or can't be."""
+    return "live" if adapter["live"] else "withdrawn" if adapter["withdrawn"] else ""
+
+
+def show_erasure(console: Console, found: ErasureReport) -> None:
+    """What went, by kind, and which adapters were withdrawn."""
+    kinds = {
+        "passages": found.passages,
+        "cache entries": found.cache_entries,
+        "examples": found.examples,
+        "outcomes": found.outcomes,
+        "threads": found.threads,
+        "adapters": len(found.adapters),
+    }
+    done, go, withdraw = ("erased", "went", "withdrawn") if found.done else ("not erased", "would go", "to withdraw")
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    console.print(f"{escape(found.document)}: {done}; {counts} {go}", highlight=False)
+    for name in found.adapters:
+        console.print(f"{withdraw}: {escape(name)}", highlight=False)
+
+
 def show_adapters(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """All versions, with what the gate found."""
     if not found:
@@ -196,7 +219,7 @@ def show_adapters(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
     for a in found:
         gate = a["gate"]
         table.add_row(
-            escape(a["domain"]), escape(a["label"]), a["version"], "live" if a["live"] else "",
+            escape(a["domain"]), escape(a["label"]), a["version"], state_of(a),
             f"{gate['live']:.2f}", f"{gate['candidate']:.2f}", f"{gate['p']:.3f}", escape(gate["reason"]),
         )  # fmt: skip
     console.print(table)

@@ -26,7 +26,7 @@ from understudy.core.usage import SmallTokens
 from understudy.graphs.consulting import consult
 from understudy.graphs.outcome import answered
 from understudy.graphs.remembering import cache_key, learn, near_of, recall
-from understudy.graphs.state import AskState, Deps, Run, Turn, evidence_of
+from understudy.graphs.state import AskState, Deps, Run, Turn, evidence_of, plain, rests_of
 from understudy.graphs.verify import draft_of
 
 __all__ = ["AskGraph", "build_ask_graph"]
@@ -192,7 +192,8 @@ async def respond(state: AskState, runtime: Run) -> AskState:
             await asyncio.to_thread(deps.outcomes.note, outcome_of(state, deps.small_model))
         except WorkspaceError as error:
             answer = answer.model_copy(update={"reason": f"{answer.reason}; the outcome could not be kept: {error}"})
-    return {"answer": answer.model_dump(mode="json"), "turns": [*state["turns"], turn][-KEPT_TURNS:]}
+    turns = [*state["turns"], turn][-KEPT_TURNS:]
+    return {"answer": answer.model_dump(mode="json"), "turns": turns, "rests_on": plain(rests_of(state))}
 
 
 def outcome_of(state: AskState, small_model: str) -> Outcome:
@@ -210,4 +211,5 @@ def outcome_of(state: AskState, small_model: str) -> Outcome:
         expert=ExpertAnswer.model_validate(state["expert"]) if state["expert"] and drawn else None,
         probability=state["probability"],
         drawn=drawn,
+        rests_on=rests_of(state),
     )

@@ -10,7 +10,7 @@ from understudy.core.protocols import Account, Expert, Outbound
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Observation, Scope
 from understudy.core.usage import Spend
 from understudy.graphs.auditing import egress, failure, refusal, success
-from understudy.graphs.state import AskState, Deps, Run, evidence_of, own_thread
+from understudy.graphs.state import AskState, Deps, Run, evidence_of, own_thread, plain, rests_of
 
 __all__ = ["consult"]
 
@@ -33,6 +33,7 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     try:
         payload = await asyncio.to_thread(deps.brief, state["question"], scope, evidence.passages, shown, history)
         payload = replace(payload, earlier=tuple(t.get("collection", "") for t in state["turns"]))
+        update["rests_on"] = plain(rests_of(state, payload.rests_on))
         for expert in await asyncio.to_thread(deps.experts.ranked, payload):
             try:
                 sent = await asyncio.to_thread(deps.guard.check, payload, expert.name, own_thread(state))

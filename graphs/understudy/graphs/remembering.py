@@ -10,7 +10,7 @@ from understudy.core.errors import WorkspaceError
 from understudy.core.protocols import Basis, Cached, CacheKey, Near, Retriever
 from understudy.core.types import Answer, Draft, Example, ExpertAnswer, Message, Scope
 from understudy.graphs.outcome import answered
-from understudy.graphs.state import AskState, Run, evidence_of
+from understudy.graphs.state import AskState, Run, evidence_of, plain, rests_of
 
 __all__ = ["cache_key", "learn", "near_of", "recall"]
 
@@ -26,7 +26,8 @@ def basis_of(state: AskState, answer: Answer) -> Basis:
     # Of a document that changed between two searches the first version counts: such an answer is not given again.
     read = {p.document: p.version for p in reversed(evidence_of(state).passages)}
     quoted = {c.document for c in answer.citations if c.kind == "quote"}
-    return Basis({document: read[document] for document in sorted(quoted)}, state["versions"])
+    cited = {document: read[document] for document in sorted(quoted)}
+    return Basis(cited, state["versions"], rests_of(state))
 
 
 async def recall(state: AskState, runtime: Run) -> AskState:
@@ -35,11 +36,13 @@ async def recall(state: AskState, runtime: Run) -> AskState:
     versions = await asyncio.to_thread(deps.retriever.versions, scope)
     found = await asyncio.to_thread(deps.cache.recall, key)
     if found is not None and await asyncio.to_thread(holds, found.basis, versions, deps.retriever, scope):
-        return {"versions": versions, "cached": found.answer.model_dump(mode="json")}
+        trace = plain(rests_of(state, found.basis.rests_on))
+        return {"versions": versions, "cached": found.answer.model_dump(mode="json"), "rests_on": trace}
     for near in await asyncio.to_thread(deps.cache.near, key):
         if await asyncio.to_thread(holds, near.cached.basis, versions, deps.retriever, scope):
             given = near.cached.answer.model_dump(mode="json") if near.hit and not near.audit else None
-            return {"versions": versions, "cached": given, "near": state_of(near)}
+            trace = plain(rests_of(state, near.cached.basis.rests_on))
+            return {"versions": versions, "cached": given, "near": state_of(near), "rests_on": trace}
     return {"versions": versions, "cached": None}
 
 
@@ -56,7 +59,8 @@ def near_of(state: AskState) -> Near | None:
     kept = state["near"]
     if kept is None:
         return None
-    cached = Cached(Answer.model_validate(kept["answer"]), Basis(**kept["basis"]))
+    # The trace of the whole question: what it is compared with counts too.
+    cached = Cached(Answer.model_validate(kept["answer"]), Basis(**kept["basis"], rests_on=rests_of(state)))
     return Near(cached, kept["similarity"], kept["hit"], kept["audit"], kept["probability"])
 
 
@@ -84,6 +88,7 @@ async def learn(state: AskState, runtime: Run) -> AskState:
         principal=state["principal"],
         signals=state["signals"],
         probability=state["probability"],
+        rests_on=rests_of(state),
     )
     answer, near = answered(state, deps.clock()), near_of(state)
 

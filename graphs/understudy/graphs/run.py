@@ -16,7 +16,7 @@ from understudy.core.errors import InternalError
 from understudy.core.types import Answer, Evidence, Scope, StepRecord
 from understudy.core.usage import SmallTokens
 from understudy.graphs.ask import AskGraph
-from understudy.graphs.state import AskState, Deps, Event, Turn, thread_key
+from understudy.graphs.state import AskState, Deps, Event, Turn, plain, rests_of, thread_key
 
 __all__ = ["alone", "ask", "stream", "thread_key"]
 
@@ -53,6 +53,13 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | N
         "audit": False,
         "blind": False,
     }
+
+
+def trace_of(held: Any) -> list[dict[str, Any]]:
+    """What a thread rests on; one of before that was noted may rest on all of the collection it last asked."""
+    if "turns" in held and "rests_on" not in held:
+        return plain([Scope(collection=held["scope"]["collection"])])
+    return plain(rests_of(held)) if held else []  # a question that was killed has read, and has noted nothing
 
 
 async def ask(graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str) -> Answer:
@@ -116,7 +123,8 @@ async def stream(
             queue.put_nowait(None)
 
     held = await graph.aget_state(config)
-    start = fresh(question, scope, principal, thread, job, began) | {"turns": list(held.values.get("turns", []))}
+    kept: AskState = {"turns": list(held.values.get("turns", [])), "rests_on": trace_of(held.values)}
+    start = fresh(question, scope, principal, thread, job, began) | kept
     task = asyncio.create_task(run())
     try:
         while (event := await queue.get()) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired, TypedDict
 from urllib.parse import quote
@@ -26,9 +26,21 @@ from understudy.core.protocols import (
     Retriever,
     ToolBox,
 )
+from understudy.core.provenance import read_in, together
 from understudy.core.types import Draft, Evidence, Passage, Scope, StepRecord
 
-__all__ = ["AskState", "Deps", "Event", "Run", "Turn", "evidence_of", "own_thread", "thread_key"]
+__all__ = [
+    "AskState",
+    "Deps",
+    "Event",
+    "Run",
+    "Turn",
+    "evidence_of",
+    "own_thread",
+    "plain",
+    "rests_of",
+    "thread_key",
+]
 
 Brief = Callable[[str, Scope, Sequence[Passage], Draft | None, Sequence[str]], Payload]
 
@@ -43,9 +55,11 @@ class Turn(TypedDict):
 
 
 class AskState(TypedDict, total=False):
-    """The state of a thread; every key but `turns` belongs to the question in progress. Values are JSON-like."""
+    """The state of a thread; all but `turns` and `rests_on` is of the question in progress. Values are JSON-like."""
 
     turns: list[Turn]
+    rests_on: list[dict[str, Any]]
+    """All documents behind what the thread holds, `turns` included: see `core.provenance`."""
     id: str
     question: str
     scope: dict[str, Any]
@@ -143,3 +157,14 @@ def own_thread(state: AskState) -> str:
 def evidence_of(state: AskState) -> Evidence:
     """The evidence so far."""
     return Evidence.model_validate(state["evidence"])
+
+
+def rests_of(state: AskState, *more: Iterable[Scope]) -> tuple[Scope, ...]:
+    """The documents behind all that the thread and the question in progress have seen so far."""
+    noted = (Scope.model_validate(scope) for scope in state.get("rests_on", ()))
+    return together(noted, read_in(Scope.model_validate(state["scope"]), evidence_of(state)), *more)
+
+
+def plain(rests_on: Iterable[Scope]) -> list[dict[str, Any]]:
+    """A trace as the state keeps it."""
+    return [scope.model_dump() for scope in rests_on]

@@ -6,6 +6,7 @@ import copy
 import difflib
 import hashlib
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -156,6 +157,14 @@ class HybridRetriever:
     def _versions_by_id(self, scope: Scope) -> dict[str, str]:
         return {i: v for i, v, _ in self._store.entries(scope.collection) if scope.document in (None, i)}
 
+    def forget(self, collection: str) -> None:
+        """Delete what is kept of a collection's words; the next question makes it anew."""
+        self._lexical.pop(collection, None)
+        shutil.rmtree(self._place(collection), ignore_errors=True)
+
+    def _place(self, collection: str) -> Path:
+        return self._folder / hashlib.sha256(collection.encode()).hexdigest()[:24]
+
     def _document_dense(self, vector: list[float], collection: str, keys: list[int]) -> list[tuple[int, float]]:
         if not keys:
             return []
@@ -174,7 +183,7 @@ class HybridRetriever:
         return rank(held[1], held[2], query)
 
     def _load_or_build(self, collection: str, revision: int) -> tuple[Any, list[int]]:
-        folder = self._folder / hashlib.sha256(collection.encode()).hexdigest()[:24]
+        folder = self._place(collection)
         stamp = folder / "revision"
         if stamp.exists() and stamp.read_text() == str(revision):
             return bm25s.BM25.load(str(folder)), np.load(folder / "keys.npy").tolist()

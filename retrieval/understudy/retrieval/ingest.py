@@ -100,6 +100,7 @@ def ingest(
             continue
         writer.add(document, source, replaces=document.id in held)
     writer.flush()
+    store.written()
     if prune:
         report.removed = remove_vanished(store, collection, paths, keep=set(seen), failed={p for p, _ in report.failed})
     report.seconds = time.monotonic() - began

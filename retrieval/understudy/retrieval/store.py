@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import chromadb
 import numpy as np
-from chromadb.config import Settings as ChromaSettings
 from chromadb.errors import ChromaError
 from numpy.typing import NDArray
 from sqlalchemy import (
@@ -38,6 +37,7 @@ from understudy.core.errors import WorkspaceError
 from understudy.core.sqlite import open_sqlite
 from understudy.core.types import Document, Mark, Passage
 from understudy.core.workspace import Workspace
+from understudy.retrieval.index_files import blank_unused, open_index, tidy_index
 
 __all__ = ["DocumentStore", "Entry"]
 
@@ -83,7 +83,7 @@ class DocumentStore:
         self._engine = open_sqlite(workspace.documents)
         with self._guard():
             metadata.create_all(self._engine)
-            self._chroma: Any = self._open_index()
+            self._chroma: Any = open_index(self._workspace.index)
             self._clear_incomplete()
 
     def close(self) -> None:
@@ -92,21 +92,13 @@ class DocumentStore:
         if self._chroma is not None:
             self._chroma.close()
             self._chroma = None
-
-    def _open_index(self) -> Any:
-        try:
-            return chromadb.PersistentClient(
-                str(self._workspace.index), settings=ChromaSettings(anonymized_telemetry=False)
-            )
-        except AttributeError as error:
-            # What Chroma raises for a broken folder from the second try in one process on: it keeps a half-open client.
-            raise ValueError(f"{self._workspace.index.name} can't be opened") from error
+            blank_unused(self._workspace.index)
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, ChromaError, ValueError, json.JSONDecodeError) as error:
+        except (SQLAlchemyError, ChromaError, sqlite3.Error, OSError, ValueError) as error:
             why = (str(error) or type(error).__name__).splitlines()[0]
             raise WorkspaceError(
                 f"workspace {self._workspace.root} is corrupt or unwritable ({why}); "
@@ -205,6 +197,11 @@ class DocumentStore:
         for at in range(0, len(keys), 4000):
             space.add(ids=keys[at : at + 4000], embeddings=vectors[at : at + 4000])
 
+    def written(self) -> None:
+        """Say that many documents were put, and that nobody puts any more just now."""
+        with self._guard():
+            blank_unused(self._workspace.index)
+
     def _touch(self, db: Any, collection: str) -> None:
         where = collections.c.name == collection
         db.execute(update(collections).where(where).values(revision=collections.c.revision + 1))
@@ -282,9 +279,33 @@ class DocumentStore:
             with self._engine.connect() as db:
                 if space.count() == db.scalar(query):
                     return False
-            self._chroma.delete_collection(space.name)
-            pool = list(self.passages(collection).items())
-            for at in range(0, len(pool), 256):
-                part = pool[at : at + 256]
-                self._add_vectors(collection, [str(k) for k, _ in part], embed([p for _, p in part]))
+            self._made_anew(collection, embed)
         return True
+
+    def _made_anew(self, collection: str, embed: Callable[[list[Passage]], Any]) -> None:
+        self._chroma.delete_collection(self._vectors(collection).name)
+        pool = list(self.passages(collection).items())
+        for at in range(0, len(pool), 256):
+            part = pool[at : at + 256]
+            self._add_vectors(collection, [str(k) for k, _ in part], embed([p for _, p in part]))
+
+    def renew(self, collection: str, embed: Callable[[list[Passage]], Any]) -> None:
+        """Write the vectors of a collection anew: removed ones stay in Chroma's files, merely marked so.
+
+        Nobody else may be searching. `embed` makes those that are missing, as after a crash half-way.
+        """
+        keys = list(self.passages(collection))
+        with self._guard():
+            held: dict[str, Any] = {}
+            for at in range(0, len(keys), 4000):
+                ids = [str(k) for k in keys[at : at + 4000]]
+                found = self._vectors(collection).get(ids=ids, include=["embeddings"])
+                held |= zip(found["ids"], found["embeddings"], strict=True)
+            if len(held) < len(keys):
+                self._made_anew(collection, embed)
+            else:
+                self._chroma.delete_collection(self._vectors(collection).name)
+                self._add_vectors(collection, list(held), list(held.values()))
+            self._chroma.close()
+            tidy_index(self._workspace.index)
+            self._chroma = open_index(self._workspace.index)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, delete, insert, select, text
+from sqlalchemy import Column, Engine, Float, LargeBinary, MetaData, String, Table, Text, delete, insert, select, text
 
 from understudy.agents.cache.facts import VERSION, facts_of
 from understudy.agents.cache.threshold import Threshold, learned, prior_threshold
@@ -19,9 +19,10 @@ from understudy.agents.deferral.promise import Label
 from understudy.agents.records import Records, digest
 from understudy.core.matching import same_answer
 from understudy.core.protocols import Cached, CacheKey, Near, folded
+from understudy.core.provenance import fingerprints
 from understudy.core.settings import Settings
-from understudy.core.sqlite import now, workspace_errors
-from understudy.core.types import Answer
+from understudy.core.sqlite import add_columns, leads_to, now, workspace_errors
+from understudy.core.types import Answer, Scope
 
 __all__ = ["SemanticCache"]
 
@@ -47,6 +48,7 @@ comparisons = Table(
     Column("in_force", Float),
     Column("measure", String),
     Column("created", String),
+    Column("rests_on", Text),
 )
 GO_TOGETHER = text(
     "CREATE TRIGGER IF NOT EXISTS meaning_goes_with_answer AFTER DELETE ON answers "
@@ -69,6 +71,9 @@ class SemanticCache:
         draw: a uniform number between 0 and 1.
     """
 
+    kind = "outcomes"
+    """What erasure counts its comparisons among."""
+
     def __init__(
         self,
         records: Records,
@@ -89,6 +94,7 @@ class SemanticCache:
             metadata.create_all(self._engine)
             with self._engine.begin() as db:
                 db.execute(GO_TOGETHER)
+                add_columns(db, comparisons)
 
     def recall(self, key: CacheKey) -> Cached | None:
         """What is stored under exactly this key (questions compared up to case and white space), stale or not."""
@@ -141,6 +147,7 @@ class SemanticCache:
             "in_force": self._settings.deferral.audit_rate if self.threshold.cosine is not None else 1.0,
             "measure": MEASURE,
             "created": now(),
+            "rests_on": fingerprints(near.cached.basis.rests_on),
         }
         if values["probability"] == 0:  # nothing could be drawn, so nothing is told of errors
             return
@@ -151,6 +158,22 @@ class SemanticCache:
         if answer is not None:
             with self._lock:
                 self._threshold = None
+
+    def found(self, document: Scope) -> list[str]:
+        """The comparisons that rest on a document; those of before that was noted may rest on any."""
+        rests_on = comparisons.c.rests_on
+        query = select(comparisons.c.pair).where(rests_on.is_(None) | leads_to(rests_on, document))
+        with workspace_errors(self._records.path), self._engine.connect() as db:
+            return list(db.scalars(query))
+
+    def forget(self, document: Scope) -> None:
+        """Take them out, and learn the threshold anew."""
+        pairs = self.found(document)
+        with workspace_errors(self._records.path), self._engine.begin() as db:
+            for pair in pairs:
+                db.execute(delete(comparisons).where(comparisons.c.pair == pair))
+        with self._lock:
+            self._threshold = None
 
     @property
     def threshold(self) -> Threshold:

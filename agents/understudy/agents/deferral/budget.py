@@ -126,6 +126,11 @@ class Ledger:
                     return False
         return True
 
+    def unname(self, principal: str, thread: str) -> None:
+        """Forget a thread's name; what it took stays spent."""
+        with self._writing() as db:
+            db.execute(update(entries).where(entries.c.thread == f"{principal}\0{thread}").values(thread=None))
+
     def _owner(self, account: Account) -> dict[str, str | None]:
         """Whom each period's sum is taken over. A thread is one principal's."""
         return {

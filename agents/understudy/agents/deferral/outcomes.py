@@ -10,14 +10,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Table, Text, func, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from understudy.agents.deferral.agreement import NAME, agreement
 from understudy.agents.deferral.pool import Record
 from understudy.core.access import Principal, grounds_of, grounds_text
 from understudy.core.matching import normalised
 from understudy.core.protocols import folded
-from understudy.core.sqlite import add_columns, now, open_sqlite, workspace_errors
+from understudy.core.provenance import fingerprints
+from understudy.core.sqlite import add_columns, leads_to, now, open_sqlite, workspace_errors
 from understudy.core.types import Outcome, Scope
 
 __all__ = ["OutcomeStore", "Peers", "Row", "role_of"]
@@ -47,6 +62,7 @@ outcomes = Table(
     Column("expert", String),
     Column("created", String),
     Column("grounds", Text),
+    Column("rests_on", Text),
 )
 calls = Table(
     "expert_calls",
@@ -104,6 +120,14 @@ def family_of(question: str, scope: Scope) -> str:
     return f"{folded(question)}\0{scope.document or ''}"
 
 
+def trace_old(db: Connection) -> None:
+    """Outcomes of before it was noted what they rest on may rest on anything of their collection."""
+    old = outcomes.c.rests_on.is_(None)
+    for collection in db.scalars(select(outcomes.c.collection).where(old).distinct()).all():
+        trace = fingerprints([Scope(collection=collection)])
+        db.execute(update(outcomes).where(old, outcomes.c.collection == collection).values(rests_on=trace))
+
+
 class OutcomeStore:
     """Outcomes on SQLite.
 
@@ -114,6 +138,8 @@ class OutcomeStore:
             the promise is against these.
     """
 
+    kind = "outcomes"
+
     def __init__(self, path: Path, permitted: Callable[[str], bool], experts: Sequence[str]) -> None:
         self._path = path
         self._experts = json.dumps(sorted(experts))
@@ -122,6 +148,7 @@ class OutcomeStore:
         with self._begun() as db:
             metadata.create_all(db)
             add_columns(db, outcomes)
+            trace_old(db)
 
     def close(self) -> None:
         """Close the database."""
@@ -160,8 +187,19 @@ class OutcomeStore:
                     expert=None if expert is None else expert.expert,
                     created=now(),
                     grounds=grounds_text(outcome.grounds),
+                    rests_on=fingerprints(outcome.rests_on),
                 )
             )
+
+    def found(self, document: Scope) -> list[str]:
+        """The outcomes that rest on a document."""
+        with self._begun() as db:
+            return list(db.scalars(select(outcomes.c.id).where(leads_to(outcomes.c.rests_on, document))))
+
+    def forget(self, document: Scope) -> None:
+        """Take them out."""
+        with self._begun() as db:
+            db.execute(delete(outcomes).where(leads_to(outcomes.c.rests_on, document)))
 
     def rows(self, small_model: Callable[[str], str]) -> list[Row]:
         """What is known of the small models in force, oldest first; a question asked again is no second label.

@@ -163,5 +163,9 @@ class Nearest:
             rows = np.concatenate([vectors, rows])[-KEPT:] if len(vectors) else rows
             self._held[scope.collection] = rows, (*before, grounds)[-KEPT:]
 
+    def forget(self) -> None:
+        """Read what is known anew when it is next needed: some of it is gone."""
+        self._held.clear()
+
     def _embedded(self, texts: list[str]) -> NDArray[np.float32]:
         return np.array(self._embed(texts), dtype=np.float32) if texts else np.zeros((0, 0), dtype=np.float32)

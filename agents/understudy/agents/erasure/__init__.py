@@ -1,0 +1,1 @@
+"""Erasure: a document, and all that was made from it, out of a workspace."""

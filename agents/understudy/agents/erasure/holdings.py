@@ -1,0 +1,81 @@
+"""What an erasure needs of an agent's stores besides what they do themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from understudy.agents.deferral.service import Deferral
+from understudy.agents.deferral.signals import Nearest
+from understudy.agents.demonstrations import Demonstrations
+from understudy.agents.examples import ExampleDatabase
+from understudy.agents.records import Records
+from understudy.agents.small_model import SmallModel
+from understudy.core.provenance import behind, together
+from understudy.core.sqlite import now
+from understudy.core.types import Scope
+from understudy.core.workspace import Workspace, write_atomically
+from understudy.retrieval.embed import MiniLM
+from understudy.retrieval.hybrid import HybridRetriever, body
+from understudy.retrieval.store import DocumentStore
+
+__all__ = ["Forgetful", "Library", "marker", "traced"]
+
+
+@dataclass(frozen=True)
+class Library:
+    """The documents: text, passages, vectors and the index of words."""
+
+    store: DocumentStore
+    retriever: HybridRetriever
+    encoder: MiniLM
+    kind = "passages"
+
+    def found(self, document: Scope) -> list[str]:
+        """Its passages."""
+        return [str(key) for key in self.store.passages(document.collection, document.document)]
+
+    def forget(self, document: Scope) -> None:
+        """Take it out of both databases, and make the index of vectors anew without it."""
+        self.store.remove(document.collection, document.document or "")
+        self.retriever.forget(document.collection)
+        self.store.renew(document.collection, lambda ps: self.encoder.embed_documents([body(p) for p in ps]))
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """What is held outside the workspace's own databases, and in memory."""
+
+    examples: ExampleDatabase
+    demonstrations: Demonstrations
+    nearest: Nearest
+    model: SmallModel
+    deferral: Deferral
+
+    def __call__(self, document: Scope) -> None:
+        """Drop it, and derive the threshold from the outcomes that are left."""
+        self.examples.scrub()
+        self.demonstrations.forget()
+        self.nearest.forget()
+        self.model.forget()
+        self.deferral.derive()
+
+
+def traced(records: Records, examples: ExampleDatabase) -> tuple[Scope, ...]:
+    """The documents that answers and examples rest on."""
+    return together(*records.traces().values(), *map(behind, examples.examples().values()))
+
+
+def marker(workspace: Workspace) -> Callable[[str, str, Mapping[str, Any]], None]:
+    """What keeps the markers of erasures, one a line; of the document it holds a fingerprint."""
+
+    def mark(erasure: str, document: str, counts: Mapping[str, Any]) -> None:
+        path = workspace.root / "erased.jsonl"
+        held = path.read_text(encoding="utf-8") if path.exists() else ""
+        line = json.dumps({"erasure": erasure, "time": now(), "document": document, **counts})
+        if erasure not in held:
+            write_atomically(path, f"{held}{line}\n")
+
+    return mark
