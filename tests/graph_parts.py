@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from understudy.core.fakes import (
+    FakeApprovals,
     FakeAuditLog,
     FakeBudget,
     FakeCache,
@@ -31,6 +32,7 @@ def fake_deps(found: Observation, *steps: Step, **changes: Any) -> Deps:
         "retriever": FakeRetriever(list(found.passages)),
         "judge": FakeJudge(),
         "guard": FakeGuard(),
+        "approvals": FakeApprovals(),
         "audit": FakeAuditLog(),
         "budget": FakeBudget(),
         "experts": FakeExperts(),

@@ -20,8 +20,9 @@ from understudy.core.errors import (
 )
 from understudy.core.protocols import Payload
 from understudy.core.settings import ExpertSettings, Settings
-from understudy.core.types import Passage, Scope
+from understudy.core.types import ExpertAnswer, Passage, Scope
 from understudy.core.usage import Spend
+from understudy.privacy.transport import Permit, permitted
 
 TEXT = "In 2024 things went well. Revenue was EUR 412.6 million."
 
@@ -36,10 +37,16 @@ def expert(url: str, **changes: Any) -> ChatExpert:
     return ChatExpert(ExpertSettings(name="gpt", model="openai:fake", base_url=url, **given))
 
 
+async def asked(expert: ChatExpert) -> ExpertAnswer:
+    """Ask as the guard has it: what isn't permitted doesn't leave."""
+    with permitted(Permit(expert.name, (payload().system, payload().user), lambda _: None)):
+        return await expert.ask(payload())
+
+
 @pytest.mark.parametrize("behaviour", ["ok", "fenced"])
 async def test_an_answer_with_located_citations_and_its_price(behaviour: str) -> None:
     with serving(behaviour) as server:
-        answer = await expert(server.url).ask(payload())
+        answer = await asked(expert(server.url))
     assert answer.text == "EUR 412.6 million"
     (citation,) = answer.citations
     assert citation.quote == "Revenue was EUR 412.6 million"
@@ -50,7 +57,7 @@ async def test_an_answer_with_located_citations_and_its_price(behaviour: str) ->
 
 async def test_what_is_sent_is_the_payload() -> None:
     with serving("ok") as server:
-        await expert(server.url).ask(payload())
+        await asked(expert(server.url))
     (request,) = server.requests
     assert [m["content"] for m in request["messages"]] == [payload().system, payload().user]
 
@@ -73,7 +80,7 @@ async def test_what_is_sent_is_the_payload() -> None:
 )
 async def test_failures_are_one_line_of_ours(behaviour: str, error: type[ExpertError], words: str) -> None:
     with serving(behaviour) as server, pytest.raises(error, match=words) as caught:
-        await expert(server.url).ask(payload())
+        await asked(expert(server.url))
     assert "\n" not in str(caught.value)
 
 
@@ -86,14 +93,14 @@ WORST = expert("http://127.0.0.1:9/v1").worst(payload())
 )
 async def test_a_failure_says_what_it_may_have_cost(behaviour: str, usd: float, calls: int) -> None:
     with serving(behaviour) as server, pytest.raises(ExpertError) as caught:
-        await expert(server.url).ask(payload())
+        await asked(expert(server.url))
     assert caught.value.spent is not None
     assert (caught.value.spent.usd, caught.value.spent.calls) == (pytest.approx(usd), calls)
 
 
 async def test_an_attempt_that_timed_out_is_booked_beside_the_one_that_answered() -> None:
     with serving("slow", "ok") as server:
-        answer = await expert(server.url, retries=1).ask(payload())
+        answer = await asked(expert(server.url, retries=1))
     assert answer.cost_usd == pytest.approx(0.002)
     assert answer.spent.usd == pytest.approx(0.002 + WORST.usd)
     assert answer.spent.calls == 2
@@ -109,37 +116,37 @@ def test_the_worst_case_takes_every_byte_for_a_token_at_every_attempt() -> None:
 
 async def test_no_server_at_all_costs_nothing() -> None:
     with pytest.raises(ExpertUnavailableError, match="can't be reached") as caught:
-        await expert("http://127.0.0.1:9/v1").ask(payload())
+        await asked(expert("http://127.0.0.1:9/v1"))
     assert caught.value.spent == Spend()
 
 
 async def test_passing_failures_are_retried_and_others_not() -> None:
     with serving("429", "500", "ok") as server:
-        await expert(server.url, retries=2).ask(payload())
+        await asked(expert(server.url, retries=2))
         assert len(server.requests) == 3
     with serving("401") as server:
         with pytest.raises(ExpertAuthError):
-            await expert(server.url, retries=2).ask(payload())
+            await asked(expert(server.url, retries=2))
         assert len(server.requests) == 1
 
 
 async def test_a_key_variable_that_is_not_set() -> None:
     with pytest.raises(ExpertAuthError, match="NO_SUCH_KEY is not set"):
-        await expert("http://127.0.0.1:9/v1", api_key_env="NO_SUCH_KEY").ask(payload())
+        await asked(expert("http://127.0.0.1:9/v1", api_key_env="NO_SUCH_KEY"))
 
 
 async def test_the_owners_key_goes_to_no_other_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-owner")
     monkeypatch.setenv("MY_KEY", "sk-mine")
     with serving("ok") as server:
-        await expert(server.url).ask(payload())
-        await expert(server.url, api_key_env="MY_KEY").ask(payload())
+        await asked(expert(server.url))
+        await asked(expert(server.url, api_key_env="MY_KEY"))
     assert server.keys == ["Bearer none", "Bearer sk-mine"]
 
 
 async def test_no_key_at_all() -> None:
     with pytest.raises(ExpertAuthError, match="refused the key"):
-        await ChatExpert(ExpertSettings(name="gpt", model="openai:gpt-5")).ask(payload())
+        await asked(ChatExpert(ExpertSettings(name="gpt", model="openai:gpt-5")))
 
 
 async def test_tracing_is_off_whatever_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +154,7 @@ async def test_tracing_is_off_whatever_the_environment(monkeypatch: pytest.Monke
         monkeypatch.setenv("LANGSMITH_TRACING", "true")
         monkeypatch.setenv("LANGSMITH_API_KEY", "k")
         monkeypatch.setenv("LANGSMITH_ENDPOINT", langsmith.url)
-        await expert(server.url).ask(payload())
+        await asked(expert(server.url))
         wait_for_all_tracers()
     assert not langsmith.keys
 
@@ -173,7 +180,7 @@ def test_no_reply_in_it(text: str) -> None:
 
 async def test_an_unknown_provider() -> None:
     with pytest.raises(SettingsError, match="can't be used"):
-        await ChatExpert(ExpertSettings(name="x", model="nonsense")).ask(payload())
+        await asked(ChatExpert(ExpertSettings(name="x", model="nonsense")))
 
 
 def test_recorded_experts(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from understudy.agents.briefing import build_payload
+from understudy.agents.briefing import bare, build_payload, rewritten
 from understudy.core.egress import Payload
 from understudy.core.errors import EgressRefused
 from understudy.core.settings import CollectionSettings, ExpertSettings, Settings
 from understudy.core.types import Scope
-from understudy.privacy.guard import EgressGuard
+from understudy.privacy.guard import EgressGuard, Forms
 from understudy.privacy.policy import Policy
 
 EXPERTS = (
@@ -25,7 +25,8 @@ def payload(collection: str = "default") -> Payload:
 
 def guard(policy: CollectionSettings | None, stored: str | None) -> EgressGuard:
     collections = {} if policy is None else {"default": policy}
-    return EgressGuard(Policy(Settings(experts=EXPERTS, collections=collections), lambda _: stored))
+    rules = Policy(Settings(experts=EXPERTS, collections=collections), lambda _: stored)
+    return EgressGuard(rules, Forms(rewritten, bare), lambda _: None, lambda *_: None, lambda _: True)
 
 
 @pytest.mark.parametrize(
@@ -42,13 +43,19 @@ def test_a_sensitivity_that_the_settings_name_goes_before_the_stored_one() -> No
     assert sent.payload == payload()
 
 
-@pytest.mark.parametrize("egress", ["never", "ask"])
 @pytest.mark.parametrize("expert", [e.name for e in EXPERTS])
-def test_recorded_and_private_experts_pass_the_same_gate(egress: str, expert: str) -> None:
-    with pytest.raises(EgressRefused, match=egress):
-        guard(CollectionSettings.model_validate({"egress": egress}), None).check(payload(), expert, "ann/t")
+def test_recorded_and_private_experts_pass_the_same_gate(expert: str) -> None:
+    with pytest.raises(EgressRefused, match="never"):
+        guard(CollectionSettings(egress="never"), "open").check(payload(), expert, "ann/t")
+    assert guard(CollectionSettings(egress="ask"), "open").check(payload(), expert, "ann/t").asks
 
 
 def test_one_collections_policy_is_not_anothers() -> None:
-    closed = guard(CollectionSettings(egress="never"), None)
+    closed = guard(CollectionSettings(egress="never"), "open")
     assert closed.check(payload("other"), "gpt", "ann/t").payload == payload("other")
+
+
+@pytest.mark.parametrize("sensitivity", ["redacted", "local"])
+def test_where_nothing_can_be_redacted_nothing_leaves(sensitivity: str) -> None:
+    with pytest.raises(EgressRefused, match="identifiers can't be replaced here"):
+        guard(None, sensitivity).check(payload(), "gpt", "ann/t")

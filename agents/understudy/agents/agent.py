@@ -18,6 +18,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.access.threads import Threads
 from understudy.agents.access.views import PermittedCache, PermittedExamples, PermittedOutcomes
+from understudy.agents.approving import Approving
 from understudy.agents.briefing import build_payload
 from understudy.agents.cache.semantic import SemanticCache
 from understudy.agents.cast import Cast, CollectionsCast, Players
@@ -28,6 +29,7 @@ from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
+from understudy.agents.egress import Egress
 from understudy.agents.erasure.erasure import Erasure, ErasureReport
 from understudy.agents.erasure.holdings import Forgetful, Library, marker, traced
 from understudy.agents.erasure.learned import Learned
@@ -45,6 +47,7 @@ from understudy.agents.small_model import SmallModel, starter_path
 from understudy.agents.training import trainer_of
 from understudy.core.access import Access, Permit, Principal
 from understudy.core.adapters import AdapterCard
+from understudy.core.egress import Decision, Verdict
 from understudy.core.errors import ModelFileError, QuestionError, ScopeError, UnderstudyError
 from understudy.core.protocols import Cancel, Payload
 from understudy.core.settings import OWNER, Settings
@@ -53,13 +56,11 @@ from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
 from understudy.distillation.registry import Registry
-from understudy.graphs.ask import build_ask_graph
+from understudy.graphs.ask import AskGraph, build_ask_graph
 from understudy.graphs.run import stream
 from understudy.graphs.state import Deps, Event, never
 from understudy.privacy.audit.files import AuditFiles
 from understudy.privacy.audit.log import SqliteAuditLog
-from understudy.privacy.guard import EgressGuard
-from understudy.privacy.policy import Policy
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.ingest import IngestReport, Progress, ingest
@@ -104,8 +105,6 @@ class Agent:
         self.demonstrations = Demonstrations(
             self.encoder.embed_documents, self.example_store.later, settings.briefing.demonstrations
         )
-        self.policy = Policy(settings, self.sensitivity)
-        self.guard = EgressGuard(self.policy)
         self.audit = SqliteAuditLog(AuditFiles.of(workspace, settings.audit))
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
@@ -133,6 +132,7 @@ class Agent:
             lambda expert, domain, usable: outcomes.note_call(expert, domain, usable=usable),
             self.domain,
         )
+        self.egress = Egress(workspace, settings, self.store, self.sensitivity, self.experts.seen)
         self._loop = Loop()
         self.learning = Learning(
             workspace,
@@ -149,6 +149,7 @@ class Agent:
         self._checkpoints = self._loop.run(checkpointer(workspace.threads))
         self.threads = Threads(workspace.threads, self._checkpoints)
         self._graph = build_ask_graph(self._checkpoints)
+        self._approving = Approving(self.egress.approvals, self._graph, self._going_on, self.audit)
         self._held = ExitStack()
         self.traffic = Traffic()
         self.erasure = Erasure(
@@ -217,6 +218,7 @@ class Agent:
         self.ledger.close()
         self.audit.close()
         self.deferral.close()
+        self.egress.close()
         self.store.close()
         self._held.close()
 
@@ -363,6 +365,41 @@ class Agent:
         finally:
             stopped.set()
 
+    def approvals(self, *, principal: str | None = None) -> list[dict[str, Any]]:
+        """What waits for a principal's approval: to whom it would go, and of which size. The owner sees everyone's."""
+        return self._loop.run(self._approving.listing(self._who(principal).name))
+
+    def approval(self, request: str, *, principal: str | None = None) -> dict[str, Any]:
+        """One request, with the exact payload that would leave. Raises `ApprovalError`."""
+        return self._loop.run(self._approving.show(request, self._who(principal).name))
+
+    def approve(self, request: str, *, principal: str | None = None) -> Answer:
+        """Send what was shown, once, and go on with the question.
+
+        The answer waits again, under another request, where another payload would leave by now. Raises `ApprovalError`.
+        """
+        return self._decided(request, "approve", "", principal)
+
+    def edit(self, request: str, text: str, *, principal: str | None = None) -> Answer:
+        """`approve`, with a message of one's own in the place of the one that was shown.
+
+        It passes the guard again; where that takes something out, the answer waits again. Raises `ApprovalError`.
+        """
+        return self._decided(request, "edit", text, principal)
+
+    def refuse(self, request: str, reason: str = "", *, principal: str | None = None) -> Answer:
+        """Let nothing leave: the question is answered locally. Raises `ApprovalError`."""
+        return self._decided(request, "refuse", reason, principal)
+
+    def _decided(self, request: str, verdict: Verdict, text: str, principal: str | None) -> Answer:
+        decision = Decision(id=request, verdict=verdict, text=text)
+        return self._loop.run(answer_of(self._deciding(decision, self._who(principal).name)))
+
+    async def _deciding(self, decision: Decision, who: str) -> AsyncIterator[Event]:
+        async with self.traffic.passing():
+            async for event in self._approving.decide(decision, who):
+                yield event
+
     def status(self, *, principal: str | None = None) -> dict[str, Any]:
         """Model, collections, experts and what has been learned, as plain data: what a principal may read of it."""
         who = self._who(principal)
@@ -377,7 +414,7 @@ class Agent:
             "cache": asdict(self.cache.threshold) if self.settings.cache.semantic else None,
             "spent_this_month": self.ledger.spent(who.name if who.restricted else None).model_dump(),
             "collections": self.documents_of(who).listing(),
-            "policy": [r for r in self.policy.listing(self.store.listing()) if who.may_read(r["collection"])],
+            "policy": [r for r in self.egress.policy.listing(self.store.listing()) if who.may_read(r["collection"])],
             "example_store": {"database": self.example_store.name, "workspace": self.example_store.workspace},
             "cached_answers": self.records.count(who),
             "examples": self.example_store.count(who),
@@ -423,9 +460,7 @@ class Agent:
                 thread, permit = self.threads.begin(who, collection)
             else:
                 permit = self.threads.enter(who, thread, collection)
-            place = self.place(collection)
-            deps = self._deps(self.cast.playing(*place, who), permit, place[1], cancel)
-            graph = self._graph.copy({"checkpointer": self.threads.saver(who, thread)})
+            graph, deps = self._in_thread(permit, thread, collection, cancel)
             async for event in stream(graph, deps, asked, scope, who.name, thread, job):
                 yield event
 
@@ -441,6 +476,16 @@ class Agent:
         shown = self.demonstrations.nearest(question, scope, by)
         return build_payload(question, scope, passages, draft, history, shown)
 
+    def _going_on(self, principal: str, thread: str, collection: str) -> tuple[AskGraph, Deps]:
+        who = self.access.principal(principal)
+        return self._in_thread(self.threads.enter(who, thread, collection), thread, collection, never)
+
+    def _in_thread(self, permit: Permit, thread: str, collection: str, cancel: Cancel) -> tuple[AskGraph, Deps]:
+        """What a question in a thread is answered by, and what it may use."""
+        place = self.place(collection)
+        deps = self._deps(self.cast.playing(*place, permit.principal), permit, place[1], cancel)
+        return self._graph.copy({"checkpointer": self.threads.saver(permit.principal, thread)}), deps
+
     def _deps(
         self, players: Players, permit: Permit | None = None, label: str | None = None, cancel: Cancel = never
     ) -> Deps:
@@ -453,8 +498,9 @@ class Agent:
             tools=self.toolbox.used_by(players.reader, retriever, documents.table_passages),
             retriever=retriever,
             judge=self.deferral.judge(permit.principal),
-            guard=self.guard,
+            guard=self.egress.guard,
             audit=self.audit,
+            approvals=self.egress.approvals,
             outcomes=PermittedOutcomes(self.deferral, permit),
             budget=self.ledger,
             experts=self.experts,
@@ -541,7 +587,7 @@ class Agent:
         By the collection's policy, by the budget, and by whether any expert is awake.
         """
         priced = all(e.input_usd_per_mtok or e.output_usd_per_mtok for e in self.settings.experts)
-        return self.policy.compares(collection) and self.experts.awake() and self.ledger.open(priced=priced)
+        return self.egress.policy.compares(collection) and self.experts.awake() and self.ledger.open(priced=priced)
 
     def place(self, collection: str) -> tuple[str, str]:
         """The domain and the access label of a collection: what its adapters go by."""

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from understudy.agents.citing import locate
 from understudy.agents.recorded import RecordedExpert, cost, priced, sent_bytes
 from understudy.core.errors import (
+    EgressRefused,
     ExpertAuthError,
     ExpertError,
     ExpertReplyError,
@@ -26,6 +27,7 @@ from understudy.core.protocols import Expert, Payload
 from understudy.core.settings import ExpertSettings, Settings
 from understudy.core.types import ExpertAnswer
 from understudy.core.usage import ExpertTokens, Spend
+from understudy.privacy.transport import Door
 
 __all__ = ["ChatExpert", "build_experts"]
 
@@ -61,6 +63,7 @@ class ChatExpert:
     def __init__(self, settings: ExpertSettings) -> None:
         self._settings = settings
         self._model: Any = None
+        self._door = Door(settings.name, settings.base_url, settings.timeout_s)
 
     @property
     def name(self) -> str:
@@ -70,6 +73,11 @@ class ChatExpert:
     def host(self) -> str:
         """Host and port of the server, as the provider's client has it. Raises `ExpertError`, `SettingsError`."""
         return address_of(self._connected(), self._settings)
+
+    @property
+    def seen(self) -> bool:
+        """Whether every request of its client passes the door. Raises `ExpertError`, `SettingsError`."""
+        return self._connected().__dict__.get("http_async_client") is self._door.client
 
     def worst(self, payload: Payload) -> Spend:
         """The most that asking can cost: every byte a token, the longest reply, at every attempt."""
@@ -127,14 +135,17 @@ class ChatExpert:
     async def _call(self, payload: Payload) -> Any:
         from langsmith import tracing_context
 
-        model = self._connected()
+        model, before = self._connected(), self._door.passed
         with tracing_context(enabled=False):
             try:
-                return await model.ainvoke([("system", payload.system), ("user", payload.user)])
+                message = await model.ainvoke([("system", payload.system), ("user", payload.user)])
             except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
                 raise mapped(error, self.name) from error
             except provider_errors() as error:
                 raise mapped(error, self.name) from error
+        if self.seen and self._door.passed == before:
+            raise ExpertReplyError(f"expert {self.name!r} was reached unseen; its answer is not used", None)
+        return message
 
     def _connected(self) -> Any:
         if self._model is None:
@@ -157,8 +168,12 @@ class ChatExpert:
             options["api_key"] = (
                 "none"  # never a provider's own key, found in the environment, to somebody else's server
             )
+        clients: dict[str, Any] = {"http_async_client": self._door.client, "http_client": self._door.blocking}
         try:
-            return init_chat_model(given.model, temperature=0, **options)
+            try:
+                return init_chat_model(given.model, temperature=0, **options, **clients)
+            except (TypeError, ValidationError):  # a provider that takes no client of ours: what it sends isn't seen
+                return init_chat_model(given.model, temperature=0, **options)
         except (ImportError, ValueError) as error:
             raise SettingsError(f"expert {self.name!r}: {given.model!r} can't be used: {error}") from error
         except provider_errors() as error:
@@ -182,8 +197,11 @@ def provider_errors() -> tuple[type[Exception], ...]:
     return (openai.OpenAIError, httpx.HTTPError)
 
 
-def mapped(error: Exception, name: str) -> ExpertError:
+def mapped(error: Exception, name: str) -> ExpertError | EgressRefused:
     """A foreign error as ours, in one line. Told apart by HTTP status, which every provider's client carries."""
+    stopped = stopped_by(error)
+    if stopped is not None:
+        return stopped
     status = getattr(error, "status_code", None)
     first = (str(error).splitlines() or [""])[0][:200]
     if status in (401, 403) or "api_key" in first:
@@ -204,6 +222,15 @@ def mapped(error: Exception, name: str) -> ExpertError:
     kind = "timed out" if "time" in type(error).__name__.lower() else "can't be reached"
     spent = Spend() if never_connected(error) else None
     return ExpertUnavailableError(f"expert {name!r} {kind} ({type(error).__name__})", spent)
+
+
+def stopped_by(error: BaseException | None) -> EgressRefused | None:
+    """The refusal of the door, in what a provider's client made of it."""
+    while error is not None:
+        if isinstance(error, EgressRefused):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def never_connected(error: BaseException | None) -> bool:

@@ -46,6 +46,8 @@ class RecordedExpert:
     """
 
     recorded = True
+    seen = True
+    """Nothing is sent."""
 
     def __init__(self, settings: ExpertSettings, path: Path) -> None:
         self._settings = settings
@@ -74,9 +76,8 @@ class RecordedExpert:
         raise ExpertUnavailableError(f"expert {self.name!r} is recorded and has no recording of this question")
 
     def _reply(self, recording: Recording, payload: Payload) -> ExpertAnswer:
-        found = [
-            locate(c.quote, [p for p in payload.passages if p.document == c.document]) for c in recording.citations
-        ]
+        passages = payload.passages if payload.stored is None else payload.stored  # it has the documents' own words
+        found = [locate(c.quote, [p for p in passages if p.document == c.document]) for c in recording.citations]
         tokens = ExpertTokens(
             input=sent_bytes(payload) // BYTES_PER_TOKEN,
             output=len(recording.model_dump_json().encode()) // BYTES_PER_TOKEN,

@@ -7,6 +7,7 @@
     │   ├── NoDocumentsError            nothing has been ingested into the collection asked
     │   ├── ScopeError                  no such collection, document or thread, or none that one may read
     │   ├── AccessError                 no such principal, or what they ask takes the owner
+    │   ├── ApprovalError               no such request, or it was decided
     │   ├── QuestionError               empty, or longer than the context
     │   ├── ModelFileError              no GGUF, or a GGUF without a chat template
     │   ├── AdapterError                no such adapter, damaged, or not for this model
@@ -34,6 +35,7 @@ from understudy.core.usage import Spend
 __all__ = [
     "AccessError",
     "AdapterError",
+    "ApprovalError",
     "BudgetError",
     "DocumentError",
     "EgressRefused",
@@ -86,6 +88,10 @@ class ScopeError(UserError):
 
 class AccessError(UserError):
     """There is no such principal, or what they ask for takes one who may read everything."""
+
+
+class ApprovalError(UserError):
+    """Nobody waits for this request to be decided, or it isn't for this principal to decide."""
 
 
 class QuestionError(UserError):

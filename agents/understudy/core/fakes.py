@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 
 from understudy.core.audit import AuditRecord
+from understudy.core.egress import Request
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, InternalError, WorkspaceError
 from understudy.core.protocols import Account, Cached, CacheKey, Cancel, Expert, Judgement, Near, Outbound, Payload
 from understudy.core.steps import Step, Taken, ToolStep
@@ -25,6 +27,7 @@ from understudy.core.types import (
 from understudy.core.usage import SmallTokens, Spend
 
 __all__ = [
+    "FakeApprovals",
     "FakeAuditLog",
     "FakeBudget",
     "FakeCache",
@@ -156,13 +159,23 @@ class FakeGuard:
 
     refuses: bool = False
     passed: list[Payload] = field(default_factory=list)
+    asks: bool = False
+    forbidden: str | None = None
+    """A word that gives way to stars."""
 
-    def check(self, payload: Payload, expert: str, thread: str) -> Outbound:
-        """The payload. Raises `EgressRefused`."""
+    def check(self, payload: Payload, expert: str, thread: str, edited: str | None = None) -> Outbound:
+        """The payload, or what was written in its place. Raises `EgressRefused`."""
         if self.refuses:
             raise EgressRefused("scripted refusal")
+        text = payload.user if edited is None else edited
+        if self.forbidden is not None:
+            text = text.replace(self.forbidden, "***")
         self.passed.append(payload)
-        return Outbound(payload, expert, "all")
+        return Outbound(replace(payload, user=text), expert, "all", thread, self.asks)
+
+    def sending(self, sent: Outbound) -> AbstractContextManager[None]:
+        """Nothing is watched."""
+        return nullcontext()
 
     def restore(self, answer: ExpertAnswer, sent: Outbound) -> ExpertAnswer:
         """The answer."""
@@ -182,6 +195,29 @@ class FakeAuditLog:
             raise WorkspaceError("the audit log can't be written")
         self.held.append(record)
         return len(self.held)
+
+
+@dataclass
+class FakeApprovals:
+    """Requests in memory."""
+
+    waiting: dict[str, Request] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)
+
+    def ask(self, request: Request, principal: str, thread: str) -> None:
+        """Remember."""
+        self.waiting[request.id] = request
+
+    def use(self, id: str) -> bool:
+        """Once."""
+        self.waiting.pop(id, None)
+        fresh = id not in self.used
+        self.used.append(id)
+        return fresh
+
+    def close(self, id: str) -> None:
+        """Forget."""
+        self.waiting.pop(id, None)
 
 
 @dataclass
@@ -213,6 +249,7 @@ class FakeExpert:
     reply: str | Exception = "expert says"
     name: str = "fake"
     recorded: bool = False
+    seen: bool = True
     citations: tuple[Citation, ...] = ()
     asked: list[Payload] = field(default_factory=list)
 

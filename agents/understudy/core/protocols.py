@@ -179,6 +179,11 @@ class Expert(Protocol):
         """Where a payload goes, for the audit log. Raises `ExpertError`, `SettingsError`."""
         ...
 
+    @property
+    def seen(self) -> bool:
+        """Whether the bytes of all that it sends are checked. Raises `ExpertError`, `SettingsError`."""
+        ...
+
     def worst(self, payload: Payload) -> Spend:
         """The most that asking can cost, retries included."""
         ...

@@ -198,6 +198,8 @@ class ExpertAnswer(Data):
     latency_s: float = 0.0
     may_train: bool = True
     """Whether its terms of use allow training on it."""
+    unseen: bool = False
+    """Whether it was given the question alone, and saw nothing of the documents."""
     lost: Spend = Spend()
     """The worst case of attempts before it that may be billed too: nobody knows after a time-out."""
 
@@ -224,6 +226,8 @@ class Answer(Data):
     thread: str
     tokens: Tokens = Tokens()
     steps: tuple[StepRecord, ...] = ()
+    approval: str | None = None
+    """The request that a person has to decide, where the status is "waiting"."""
 
 
 class Example(Data):

@@ -97,6 +97,21 @@ class Workspace:
         return self.root / "audit.sqlite"
 
     @property
+    def placeholders(self) -> Path:
+        """SQLite: which placeholder stands for which value, by thread."""
+        return self.root / "privacy.sqlite"
+
+    @property
+    def privacy_key(self) -> Path:
+        """The key that placeholders are kept under."""
+        return self.root / "privacy.key"
+
+    @property
+    def approvals(self) -> Path:
+        """SQLite: which requests wait for a person, without what would leave."""
+        return self.root / "approvals.sqlite"
+
+    @property
     def outcomes(self) -> Path:
         """SQLite: what became of questions, without their words."""
         return self.root / "outcomes.sqlite"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from understudy.apps.approvals import approvals
 from understudy.core.errors import UnderstudyError, UserError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ adapters = typer.Typer(help="What was learned, by version.", no_args_is_help=Tru
 app.add_typer(adapters, name="adapters")
 documents = typer.Typer(help="What was ingested.", no_args_is_help=True)
 app.add_typer(documents, name="documents")
+app.add_typer(approvals, name="approvals")
 err = Console(stderr=True)
 out = Console()
 
@@ -136,6 +138,8 @@ def ask(
     else:
         out.print(answer_panel(answer))
         out.print(f"[dim]follow up with --thread {answer.thread}[/]", highlight=False)
+        if answer.approval is not None:
+            out.print(f"see what would leave: understudy approvals show {answer.approval}", highlight=False)
 
 
 async def show_steps(agent: Agent, question: str, collection: str, document: str | None, thread: str | None) -> Answer:

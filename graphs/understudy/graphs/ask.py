@@ -4,9 +4,9 @@
 recall ─────┤                          ▼
             └─ plan ⇄ act → judge ── respond
                               │        ▲
-                           consult → learn
+               approve ⇄ consult → learn
 
-`consult` sends nothing that the guard has not passed.
+`consult` sends nothing that the guard has not passed; `approve` stops the graph until a person has decided.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from understudy.core.errors import WorkspaceError
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Message, Observation, Outcome, Scope
 from understudy.core.usage import SmallTokens
+from understudy.graphs.approving import approve
 from understudy.graphs.consulting import consult
 from understudy.graphs.outcome import answered
 from understudy.graphs.remembering import cache_key, learn, near_of, recall
@@ -45,6 +46,7 @@ def build_ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Ask
     graph.add_node("act", act)
     graph.add_node("judge", judge)
     graph.add_node("consult", consult)
+    graph.add_node("approve", approve)
     graph.add_node("learn", learn)
     graph.add_node("respond", respond)
     graph.add_edge(START, "recall")
@@ -52,7 +54,8 @@ def build_ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> Ask
     graph.add_conditional_edges("plan", after_plan, ["act", "judge"])
     graph.add_edge("act", "plan")
     graph.add_conditional_edges("judge", after_judge, ["respond", "consult"])
-    graph.add_conditional_edges("consult", lambda s: "learn" if s["expert"] else "respond", ["learn", "respond"])
+    graph.add_conditional_edges("consult", after_consult, ["approve", "learn", "respond"])
+    graph.add_edge("approve", "consult")
     graph.add_edge("learn", "respond")
     graph.add_edge("respond", END)
     return graph.compile(checkpointer=checkpointer)
@@ -120,6 +123,13 @@ def after_judge(state: AskState) -> Literal["respond", "consult"]:
     """An expert is asked where the draft is deferred, and where it or an earlier answer was drawn to be compared."""
     drawn = state["audit"] or (state["near"] is not None and state["near"]["audit"])
     return "respond" if state["outcome"] == "accept" and not drawn else "consult"
+
+
+def after_consult(state: AskState) -> Literal["approve", "learn", "respond"]:
+    """An answer is learned from; where a person has to be asked first, the graph waits."""
+    if state["expert"]:
+        return "learn"
+    return "approve" if state["approval"] and state["decision"] is None else "respond"
 
 
 async def act(state: AskState, runtime: Run) -> AskState:
@@ -200,6 +210,7 @@ def outcome_of(state: AskState, small_model: str) -> Outcome:
     """What a finished question teaches about drafts like its own."""
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     drawn = state["outcome"] != "accept" or state["audit"]
+    seen = state["expert"] is not None and not state["expert"].get("unseen", False)
     return Outcome(
         question=state["question"],
         scope=Scope.model_validate(state["scope"]),
@@ -208,7 +219,8 @@ def outcome_of(state: AskState, small_model: str) -> Outcome:
         confidence=state["confidence"],
         small_model=small_model,
         # asked on behalf of the cache alone, an expert says nothing of drafts: that draw was not by their probability
-        expert=ExpertAnswer.model_validate(state["expert"]) if state["expert"] and drawn else None,
+        # nor does one that saw no evidence
+        expert=ExpertAnswer.model_validate(state["expert"]) if state["expert"] and drawn and seen else None,
         probability=state["probability"],
         drawn=drawn,
         rests_on=rests_of(state),

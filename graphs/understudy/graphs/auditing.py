@@ -61,8 +61,8 @@ def success(state: AskState, number: int, expert: str, reply: ExpertAnswer) -> R
     )
 
 
-def failure(state: AskState, number: int, expert: str, error: ExpertError | SettingsError) -> Result:
-    """None came. With a `SettingsError` the expert could not be set up, so nothing was sent."""
+def failure(state: AskState, number: int, expert: str, error: ExpertError | SettingsError | EgressRefused) -> Result:
+    """None came. Where the expert could not be set up, or its client was stopped at the door, nothing was sent."""
     sent = isinstance(error, ExpertError)
     return Result(
         of=number,

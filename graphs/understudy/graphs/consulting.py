@@ -6,51 +6,75 @@ import asyncio
 from dataclasses import replace
 
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
-from understudy.core.protocols import Account, Expert, Outbound
+from understudy.core.protocols import Account, Expert, Outbound, Payload
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Observation, Scope
 from understudy.core.usage import Spend
+from understudy.graphs.approving import Unasked, approved, refusal_of
 from understudy.graphs.auditing import egress, failure, refusal, success
-from understudy.graphs.state import AskState, Deps, Run, evidence_of, own_thread, plain, rests_of
+from understudy.graphs.state import AskState, Deps, Run, evidence_of, plain, rests_of
 
 __all__ = ["consult"]
 
 
 async def consult(state: AskState, runtime: Run) -> AskState:
-    """Ask the experts in turn, through the guard, until one answers."""
+    """Ask the experts in turn, through the guard, until one answers, or until a person has to be asked."""
     deps = runtime.context
     if not len(deps.experts):
         return {"expert": None, "reason": f"{state['reason']}; no expert is configured"}
+    said_no = refusal_of(state)
+    if said_no is not None and state["approval"] is not None:
+        await asyncio.to_thread(deps.approvals.close, state["approval"]["id"])
+        return {"expert": None, "reason": f"{state['reason']}; {said_no}"}
     scope = Scope.model_validate(state["scope"])
     evidence = evidence_of(state)
     update: AskState = {}
     if len(evidence.passages) < deps.shown:
         evidence = await asyncio.to_thread(widened, evidence, deps, state["question"], scope)
         update["evidence"] = evidence.model_dump(mode="json")
-    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
-    history = [t["question"] for t in state["turns"]]
-    shown = None if state["blind"] else draft  # who compares must not be led by what is compared
-    refusals = []
+    passed = dict(state["passed"])
     try:
-        payload = await asyncio.to_thread(deps.brief, state["question"], scope, evidence.passages, shown, history)
-        payload = replace(payload, earlier=tuple(t.get("collection", "") for t in state["turns"]))
+        payload = await asyncio.to_thread(briefed, deps, state, scope, evidence)
         update["rests_on"] = plain(rests_of(state, payload.rests_on))
         for expert in await asyncio.to_thread(deps.experts.ranked, payload):
             try:
-                sent = await asyncio.to_thread(deps.guard.check, payload, expert.name, own_thread(state))
+                if expert.name in state["passed"]:
+                    await asyncio.to_thread(deps.experts.note, expert.name, scope, None, None)
+                    continue
+                sent = await asyncio.to_thread(approved, deps, state, payload, expert.name)
                 reply, trouble = await paid(deps, state, expert, sent)
+            except Unasked as wanted:
+                await asyncio.to_thread(deps.experts.note, expert.name, scope, None, None)
+                return {**update, **asking(state, wanted), "passed": passed}
             except (EgressRefused, BudgetError, ExpertError, SettingsError) as error:
-                refusals.append(str(error))
+                passed[expert.name] = str(error)
                 if isinstance(error, EgressRefused):
                     await asyncio.to_thread(deps.audit.append, refusal(state, expert.name, payload, error))
                 failed = error if isinstance(error, ExpertError) else None
                 await asyncio.to_thread(deps.experts.note, expert.name, scope, None, failed)
                 continue
-            reason = f"{state['reason']}; {trouble}" if trouble else state["reason"]
-            return {**update, "expert": reply.model_dump(mode="json"), "reason": reason}
+            if reply.unseen and reply.not_in_documents:
+                passed[expert.name] = f"expert {expert.name!r} was given the question alone, and can't tell from it"
+                continue
+            told = [state["reason"], trouble, "the expert saw the question alone" * reply.unseen]
+            return {**update, "expert": reply.model_dump(mode="json"), "reason": "; ".join(filter(None, told))}
     except WorkspaceError as error:  # nothing can be booked or kept, so nothing is asked
-        refusals.append(str(error))
-    why = "; ".join(refusals) or "no expert can be asked now"
-    return {**update, "expert": None, "reason": f"{state['reason']}; {why}"}
+        passed[""] = str(error)
+    why = "; ".join(passed.values()) or "no expert can be asked now"
+    return {**update, "expert": None, "approval": None, "reason": f"{state['reason']}; {why}"}
+
+
+def asking(state: AskState, wanted: Unasked) -> AskState:
+    """What is left for the node that waits for a person."""
+    request = wanted.request.model_dump(mode="json")
+    return {"approval": request, "decision": None, "edited": wanted.edited, "requests": state["requests"] + 1}
+
+
+def briefed(deps: Deps, state: AskState, scope: Scope, evidence: Evidence) -> Payload:
+    """What an expert would be told."""
+    draft = Draft.model_validate(state["draft"]) if state["draft"] else None
+    shown = None if state["blind"] else draft  # who compares must not be led by what is compared
+    payload = deps.brief(state["question"], scope, evidence.passages, shown, [t["question"] for t in state["turns"]])
+    return replace(payload, earlier=tuple(t.get("collection", "") for t in state["turns"]))
 
 
 def widened(evidence: Evidence, deps: Deps, question: str, scope: Scope) -> Evidence:
@@ -76,13 +100,15 @@ async def paid(deps: Deps, state: AskState, expert: Expert, sent: Outbound) -> t
         await asyncio.to_thread(deps.budget.settle, reservation, Spend())
         raise
     try:
-        reply = await asyncio.to_thread(deps.guard.restore, await expert.ask(payload), sent)
-    except (ExpertError, SettingsError) as error:
+        with deps.guard.sending(sent):
+            raw = await expert.ask(payload)
+    except (ExpertError, SettingsError, EgressRefused) as error:
         came = failure(state, number, expert.name, error)
         if came.spent is not None:
             await asyncio.to_thread(deps.budget.settle, reservation, came.spent)
         await asyncio.to_thread(deps.audit.append, came)
         raise
+    reply = await asyncio.to_thread(deps.guard.restore, raw, sent)
     try:
         await asyncio.to_thread(deps.budget.settle, reservation, reply.spent)
         await asyncio.to_thread(deps.audit.append, success(state, number, expert.name, reply))

@@ -9,7 +9,7 @@ from understudy.core.usage import SmallTokens, Tokens
 from understudy.graphs.state import AskState, evidence_of
 from understudy.graphs.verify import absence
 
-__all__ = ["answered"]
+__all__ = ["answered", "waiting"]
 
 CITED_EXPERT, UNCITED_EXPERT = 0.9, 0.6
 """Confidence shown for an expert's answer, with and without a citation that was found in its passage."""
@@ -43,6 +43,16 @@ def answered(state: AskState, now: float) -> Answer:
         tokens=Tokens(small=small),
         **common,
     )
+
+
+def waiting(state: AskState, now: float) -> Answer:
+    """The local answer, for as long as a person has not decided whether an expert may be asked."""
+    request = state["approval"]
+    assert request is not None
+    why = f"waits for a person: request {request['id']}, to ask expert {request['expert']!r}"
+    local = answered({**state, "expert": None, "cached": None}, now)
+    reason = f"{local.reason}; {why}" if local.reason else why
+    return local.model_copy(update={"status": "waiting", "approval": request["id"], "reason": reason})
 
 
 def from_cache(state: AskState, cached: dict[str, Any], now: float) -> Answer:

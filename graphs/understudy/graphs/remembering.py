@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -98,8 +99,11 @@ async def learn(state: AskState, runtime: Run) -> AskState:
         deps.cache.remember(cache_key(state), Cached(answer, basis_of(state, answer)))
 
     reason = state["reason"]
+    wanted: list[tuple[str, Callable[[], object]]] = [("for the next time", remember)]
+    if not example.expert.unseen:  # who saw nothing of the documents teaches nothing about them
+        wanted.insert(0, ("as an example", partial(deps.examples.add, example)))
     # They may lie in two databases, of which one may be down.
-    for what, keep in (("as an example", partial(deps.examples.add, example)), ("for the next time", remember)):
+    for what, keep in wanted:
         try:
             await asyncio.to_thread(keep)
         except WorkspaceError as error:

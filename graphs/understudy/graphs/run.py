@@ -10,15 +10,21 @@ from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
+from langgraph.types import Command, StateSnapshot
 from langsmith import tracing_context
 
-from understudy.core.errors import InternalError
+from understudy.core.egress import Decision
+from understudy.core.errors import ApprovalError, InternalError
 from understudy.core.types import Answer, Evidence, Scope, StepRecord
 from understudy.core.usage import SmallTokens
 from understudy.graphs.ask import AskGraph
+from understudy.graphs.outcome import waiting
 from understudy.graphs.state import AskState, Deps, Event, Turn, plain, rests_of, thread_key
 
-__all__ = ["alone", "ask", "stream", "thread_key"]
+__all__ = ["alone", "ask", "pending", "resume", "stream", "thread_key"]
+
+INTERRUPT = "__interrupt__"
+"""Where LangGraph's updates say that the graph waits."""
 
 
 def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | None, now: float) -> AskState:
@@ -52,6 +58,11 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | N
         "probability": 1.0,
         "audit": False,
         "blind": False,
+        "approval": None,
+        "decision": None,
+        "edited": None,
+        "requests": 0,
+        "passed": {},
     }
 
 
@@ -102,12 +113,51 @@ async def stream(
     graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str | None = None
 ) -> AsyncIterator[Event]:
     """Answer a question, giving steps and text as they come, and the answer last."""
-    own = thread_key(principal, thread)
-    config: Any = {"configurable": {"thread_id": own}, "recursion_limit": 4 * deps.max_steps + 20}
+    config = config_of(deps, principal, thread)
+    began = deps.clock()
+    held = await graph.aget_state(config)
+    kept: AskState = {"turns": list(held.values.get("turns", [])), "rests_on": trace_of(held.values)}
+    start = fresh(question, scope, principal, thread, job, began) | kept
+    async for event in events(graph, deps, config, start):
+        yield event
+
+
+async def resume(graph: AskGraph, deps: Deps, principal: str, thread: str, decision: Decision) -> AsyncIterator[Event]:
+    """Go on with a question that waits for a person, by what they decided.
+
+    One that was killed after they had decided goes on from there; an approval that was used is not used again.
+
+    Raises:
+        ApprovalError: the thread waits for no such request.
+    """
+    config = config_of(deps, principal, thread)
+    held = await graph.aget_state(config)
+    waits = pending(held, decision.id)
+    if waits is None:
+        raise ApprovalError(f"no question waits for request {decision.id}: it was decided, or its thread has gone on")
+    start: Any = Command(resume=decision.model_dump(mode="json")) if waits == "approve" else None
+    async for event in events(graph, deps, config, start):
+        yield event
+
+
+def pending(held: StateSnapshot, request: str) -> str | None:
+    """The node at which a thread waits for a request, or stopped after it was decided; `None` where it doesn't."""
+    asked = held.values.get("approval")
+    if not held.next or asked is None or asked["id"] != request:
+        return None
+    return held.next[0] if held.next[0] in ("approve", "consult") else None
+
+
+def config_of(deps: Deps, principal: str, thread: str) -> Any:
+    """How LangGraph finds a thread."""
+    return {"configurable": {"thread_id": thread_key(principal, thread)}, "recursion_limit": 4 * deps.max_steps + 20}
+
+
+async def events(graph: AskGraph, deps: Deps, config: Any, start: Any) -> AsyncIterator[Event]:
+    """Run from `start`, giving steps and text as they come, and the answer last."""
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     left = threading.Event()
-    began = deps.clock()
 
     def on_text(text: str) -> None:
         deps.on_text(text)
@@ -122,9 +172,6 @@ async def stream(
         finally:
             queue.put_nowait(None)
 
-    held = await graph.aget_state(config)
-    kept: AskState = {"turns": list(held.values.get("turns", [])), "rests_on": trace_of(held.values)}
-    start = fresh(question, scope, principal, thread, job, began) | kept
     task = asyncio.create_task(run())
     try:
         while (event := await queue.get()) is not None:
@@ -136,9 +183,13 @@ async def stream(
 
 
 async def run_graph(graph: AskGraph, deps: Deps, config: Any, start: Any, emit: Callable[[Event], None]) -> None:
-    """Run the graph to its end, emitting a step for every new record, and the answer."""
+    """Run the graph to its end, or to where it waits, emitting a step for every new record, and the answer."""
     seen = 0
     async for update in graph.astream(start, config, context=deps, stream_mode="updates", durability="sync"):
+        if INTERRUPT in update:
+            state: Any = (await graph.aget_state(config)).values
+            emit(Event(kind="answer", answer=waiting(state, deps.clock())))
+            continue  # to the stream's own end, which writes what is to be written
         for values in update.values():
             if not values:
                 continue

@@ -12,6 +12,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict
 
 from understudy.core.audit import AuditLog
+from understudy.core.egress import Approvals
 from understudy.core.protocols import (
     AnswerCache,
     Budget,
@@ -89,6 +90,14 @@ class AskState(TypedDict, total=False):
     probability: float
     audit: bool
     blind: bool
+    approval: dict[str, Any] | None
+    """What a person was asked last, a `Request`, and what they said to it, a `Decision`: `None` until they have."""
+    decision: dict[str, Any] | None
+    edited: str | None
+    """What a person wrote in the place of the payload."""
+    requests: int
+    passed: dict[str, str]
+    """Why experts that had their turn gave no answer, by name."""
 
 
 class Event(BaseModel):
@@ -123,6 +132,7 @@ class Deps:
     judge: Judge
     guard: Guard
     audit: AuditLog
+    approvals: Approvals
     budget: Budget
     experts: Experts
     outcomes: Outcomes

@@ -109,6 +109,10 @@ class Pool:
             for expert, given in self._experts
         ]
 
+    def seen(self, name: str) -> bool:
+        """Whether the bytes of all that an expert sends are checked. Raises `ExpertError`, `SettingsError`."""
+        return any(expert.seen for expert, _ in self._experts if expert.name == name)
+
     def awake(self) -> bool:
         """Whether any may be asked now."""
         return any(not breaker.resting for breaker in self._breakers.values())

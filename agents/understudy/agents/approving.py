@@ -1,0 +1,127 @@
+"""What waits for a person: the requests of a workspace, and what becomes of a question once one is decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Literal
+
+from langgraph.types import StateSnapshot
+
+from understudy.core.audit import Approval, AuditLog
+from understudy.core.egress import Decision, Request, Verdict, content_of, sha256_of
+from understudy.core.errors import ApprovalError
+from understudy.core.settings import OWNER
+from understudy.graphs.ask import AskGraph
+from understudy.graphs.run import pending, resume
+from understudy.graphs.state import Deps, Event
+from understudy.privacy.approvals import ApprovalStore, Noted
+
+__all__ = ["Approving"]
+
+
+class Approving:
+    """The requests of a workspace. Principals decide their own; the owner decides anyone's.
+
+    Args:
+        store: ids of requests.
+        graph: the ask graph, whose threads wait.
+        going_on: the graph and all that a question may use, by its principal, thread and collection.
+        audit: is told of every decision.
+    """
+
+    def __init__(
+        self,
+        store: ApprovalStore,
+        graph: AskGraph,
+        going_on: Callable[[str, str, str], tuple[AskGraph, Deps]],
+        audit: AuditLog,
+    ) -> None:
+        self._store, self._graph, self._going_on, self._audit = store, graph, going_on, audit
+
+    async def listing(self, who: str) -> list[dict[str, Any]]:
+        """Requests that wait for `who`, without what would leave; those whose thread has gone on are forgotten."""
+        found = []
+        for noted in self._store.noted():
+            if who not in (OWNER, noted.principal):
+                continue
+            held = await self._held(noted)
+            if pending(held, noted.id) is None:
+                self._store.close(noted.id)
+            else:
+                found.append(shown(noted, held))
+        return found
+
+    async def show(self, request: str, who: str) -> dict[str, Any]:
+        """A request with the exact payload that would leave. Raises `ApprovalError`."""
+        noted, held = await self._waiting(request, who)
+        wanted = Request.model_validate(held.values["approval"])
+        sent = {"system": wanted.system, "user": wanted.user, "replaced": dict(wanted.replaced)}
+        return {**shown(noted, held), "payload": sent}
+
+    async def decide(self, decision: Decision, who: str) -> AsyncIterator[Event]:
+        """Go on with the question that waits; the last event holds its answer.
+
+        Raises:
+            ApprovalError: nothing waits under this id.
+            ScopeError: who asked may no longer read what the thread rests on.
+        """
+        noted, held = await self._waiting(decision.id, who)
+        thread = own_name(noted.thread)
+        await asyncio.to_thread(self._audit.append, record_of(decision, who, noted, held))
+        graph, deps = self._going_on(noted.principal, thread, noted.collection)
+        async for event in resume(graph, deps, noted.principal, thread, decision):
+            yield event
+
+    async def _waiting(self, request: str, who: str) -> tuple[Noted, StateSnapshot]:
+        for noted in self._store.noted(request):
+            held = await self._held(noted)
+            if who in (OWNER, noted.principal) and pending(held, request) is not None:
+                return noted, held
+        raise ApprovalError(f"no question waits for request {request!r}; understudy approvals list shows those that do")
+
+    async def _held(self, noted: Noted) -> StateSnapshot:
+        return await self._graph.aget_state({"configurable": {"thread_id": noted.thread}})
+
+
+def record_of(decision: Decision, who: str, noted: Noted, held: StateSnapshot) -> Approval:
+    """What the audit log is told of a decision."""
+    request = Request.model_validate(held.values["approval"])
+    said: dict[Verdict, Literal["approved", "edited", "refused"]] = {
+        "approve": "approved",
+        "edit": "edited",
+        "refuse": "refused",
+    }
+    return Approval(
+        decision=said[decision.verdict],
+        by=who,
+        principal=noted.principal,
+        thread=own_name(noted.thread),
+        expert=noted.expert,
+        collection=noted.collection,
+        sha256=noted.sha256,
+        edited_sha256=sha256_of(request.system, decision.text) if decision.verdict == "edit" else None,
+    )
+
+
+def own_name(thread: str) -> str:
+    """A thread as its principal calls it."""
+    return thread.partition("/")[2]
+
+
+def shown(noted: Noted, held: StateSnapshot) -> dict[str, Any]:
+    """A request in short."""
+    request = Request.model_validate(held.values["approval"])
+    return {
+        "id": noted.id,
+        "created": noted.created,
+        "principal": noted.principal,
+        "thread": own_name(noted.thread),
+        "question": request.question,
+        "collection": noted.collection,
+        "expert": noted.expert,
+        "allows": request.allowance,
+        "sha256": noted.sha256,
+        "bytes": len(content_of(request.system, request.user)),
+        "may_have_left": noted.used is not None,
+    }
