@@ -31,7 +31,7 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.egress import Egress
 from understudy.agents.erasure.erasure import Erasure, ErasureReport
-from understudy.agents.erasure.holdings import Forgetful, Library, marker, traced
+from understudy.agents.erasure.holdings import Forgetful, Library, Placeholders, marker, traced
 from understudy.agents.erasure.learned import Learned
 from understudy.agents.erasure.threads import Conversations
 from understudy.agents.erasure.traffic import Traffic
@@ -161,6 +161,7 @@ class Agent:
                 self.example_store,
                 Conversations(workspace.threads, self.ledger.unname),
                 self.records,
+                Placeholders(self.egress.vaults, self.store),
                 Library(self.store, self.retriever, self.encoder),
             ),
             self.store.entries,

@@ -56,6 +56,7 @@ class ErasureReport(Data):
     examples: int = 0
     outcomes: int = 0
     threads: int = 0
+    placeholders: int = 0
     adapters: tuple[str, ...] = ()
     """Those that were trained on it, which are withdrawn: `domain/label/version`, and whether it was live."""
     done: bool = True

@@ -17,11 +17,12 @@ from understudy.core.provenance import behind, together
 from understudy.core.sqlite import now
 from understudy.core.types import Scope
 from understudy.core.workspace import Workspace, write_atomically
+from understudy.privacy.redaction import Vaults
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever, body
 from understudy.retrieval.store import DocumentStore
 
-__all__ = ["Forgetful", "Library", "marker", "traced"]
+__all__ = ["Forgetful", "Library", "Placeholders", "marker", "traced"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,25 @@ class Library:
         self.store.remove(document.collection, document.document or "")
         self.retriever.forget(document.collection)
         self.store.renew(document.collection, lambda ps: self.encoder.embed_documents([body(p) for p in ps]))
+
+
+@dataclass(frozen=True)
+class Placeholders:
+    """Values of documents that were replaced before something left, kept to be put back."""
+
+    vaults: Vaults
+    store: DocumentStore
+    kind = "placeholders"
+
+    def found(self, document: Scope) -> list[str]:
+        """The values that stand in the document, or in its name."""
+        held = self.store.document(document.collection, document.document or "")
+        words = " ".join([document.document or "", *((held.title, held.text) if held is not None else ())]).casefold()
+        return [value for value in self.vaults.values() if value.casefold() in words]
+
+    def forget(self, document: Scope) -> None:
+        """Erase them from every thread: what a reply still holds of their placeholders is not put back."""
+        self.vaults.forget(self.found(document))
 
 
 @dataclass(frozen=True)
