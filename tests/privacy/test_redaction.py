@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -208,3 +209,16 @@ def test_a_bad_pattern_is_one_clear_error(pattern: str) -> None:
 def test_a_bad_type_is_an_error() -> None:
     with pytest.raises(SettingsError, match=r"privacy\.patterns\.0\.type"):
         Settings.parse({"privacy": {"patterns": [{"type": "case 1", "regex": "x"}]}})
+
+
+@ANY_TIMES
+@given(text=st.lists(st.sampled_from(NATURAL := [
+    *("Ask", "Maria", "Lopez", "the", "company", "Acme", "Inc", "in", "Nairobi", "tom", "brandt", "12", "Main", "Street", "90210", "$4.5", "2019"),
+    *("I", "wasn't", "O'Brien's", "von", "ΛΕΜΕΣΟΣ", "ẞ", "ǆ", "\n", ".", ",", "call", "555-123-4567", "a@b.example", "www.x.org/y", "::1"),
+]), max_size=25).map(" ".join))  # fmt: skip
+def test_names_and_addresses_come_back_too(text: str, redactor: Redactor, tmp_path: Path) -> None:
+    vault = Vaults(tmp_path / "privacy.sqlite", KEY).of("acme", text)
+    found = redactor.find(text)
+    assert all(f.text == text[f.start : f.end] for f in found)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+    assert redactor.restore(redactor.redact(text, vault).text, vault) == text

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from stdnum import iban, luhn
 
+from understudy.privacy.redaction.excerpts import within
 from understudy.privacy.redaction.found import Found
 from understudy.privacy.redaction.national import national_numbers
 from understudy.privacy.redaction.net import net_addresses
@@ -40,6 +41,7 @@ CALLED = re.compile(
     r"|ring|answer(?:ing|s)?|hotline|helpline|extension|voicemail)\b",
     re.IGNORECASE,
 )
+FOLLOWED = re.compile(r"\s?\(?(?:office|home|work|fax|mobile|cell|phone|tel)\b", re.IGNORECASE)
 NUMBER = re.compile(rf"(?<![\w.,/+(:$€£-])\(?\d{{1,5}}\)?(?:[ .-]?\d{{2,8}}){{1,5}}{EXTENSION}{END}")
 
 BIRTH = re.compile(
@@ -54,6 +56,9 @@ OLD = re.compile(r"\b(?:aged?:? (9\d|1[0-2]\d)\b|(9\d|1[0-2]\d)[ -]years?[ -]old
 
 DATE = re.compile(r"(?:19|20)\d\d([.-])\d\d?\1\d\d?|\d\d?([.-])\d\d?\2(?:19|20)?\d\d|(?:19|20)\d\d ?- ?(?:19|20)?\d\d")
 
+SEVERAL_DIGITS = re.compile(r"\d(?:[ ./()-]{0,2}[A-Za-z]{0,2}\d){4}|[A-Z]{5}\d{4}[A-Z]")
+BORN = re.compile(r"\b(?:[Bb]orn|[Bb]irth|[Dd]ate of [Bb]|BORN|DATE OF B|BIRTH|dob|DOB|D\.O\.B|d\.o\.b)")
+NINETY = re.compile(r"\b(?:9\d|1[0-2]\d)\b")
 MOST_BEFORE, MOST_AFTER = 45, 12
 
 
@@ -63,13 +68,24 @@ class Identifiers:
     def find(self, text: str) -> Iterator[Found]:
         """Every one; a stretch may be found as more than one."""
         yield from net_addresses(text)
-        if any(c.isdigit() for c in text):
-            yield from checked(text, CARD, "CARD", is_card)
-            yield from checked(text, IBAN, "IBAN", is_iban)
-            yield from national_numbers(text)
-            yield from phones(text)
+        yield from within(text, SEVERAL_DIGITS, 64, 24, numbers)
+        if BORN.search(text):
             yield from (Found(*m.span(1), "BIRTH_DATE", m[1]) for m in BIRTH.finditer(text))
-            yield from (Found(*m.span(m.lastindex or 0), "AGE", m[m.lastindex or 0]) for m in OLD.finditer(text))
+        yield from within(text, NINETY, 8, 16, ages)
+
+
+def numbers(text: str) -> Iterator[Found]:
+    """Everything that has at least five digits close together."""
+    yield from checked(text, CARD, "CARD", is_card)
+    yield from checked(text, IBAN, "IBAN", is_iban)
+    yield from national_numbers(text)
+    yield from phones(text)
+
+
+def ages(text: str) -> Iterator[Found]:
+    """Ages from 90 on."""
+    for match in OLD.finditer(text):
+        yield Found(*match.span(match.lastindex or 0), "AGE", match[match.lastindex or 0])
 
 
 def checked(text: str, pattern: re.Pattern[str], kind: str, right: Callable[[str], bool]) -> Iterator[Found]:
@@ -95,11 +111,9 @@ def phones(text: str) -> Iterator[Found]:
         if 7 <= digits(match[0]) <= 21:
             yield Found(*match.span(), "PHONE", match[0])
     called = [m.span() for m in CALLED.finditer(text)]
-    if not called:
-        return
     for match in NUMBER.finditer(text):
         near = any(s - MOST_AFTER <= match.end() and match.start() <= e + MOST_BEFORE for s, e in called)
-        if near and 6 <= digits(match[0]) <= 15 and not is_date(match[0]):
+        if (near or FOLLOWED.match(text, match.end())) and 6 <= digits(match[0]) <= 15 and not is_date(match[0]):
             yield Found(*match.span(), "PHONE", match[0])
 
 

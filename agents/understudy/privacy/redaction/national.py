@@ -81,7 +81,7 @@ LABELS = {
         r"swift", r"bic", r"aba", r"wire (?:reference|transfer)(?=\s+(?:number|no\b|#))",
     ),
 }  # fmt: skip
-LEAST_DIGITS = 4
+LEAST_DIGITS = 5
 
 
 def national_numbers(text: str) -> Iterator[Found]:

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from tldextract import TLDExtract
 
+from understudy.privacy.redaction.excerpts import within
 from understudy.privacy.redaction.found import Found
 
 __all__ = ["net_addresses"]
@@ -23,6 +24,10 @@ HOST = re.compile(
 IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?!\w|\.\d)")
 IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?:%\w+)?(?:/\d{1,3})?(?![\w:])", re.IGNORECASE)
 MAC = re.compile(r"(?<![\w:-])[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}(?![\w:-])", re.IGNORECASE)
+LINKS = re.compile(r"://|[wW]{3}\.")
+DOTTED = re.compile(r"[\w-]\.[A-Za-z]{2}")
+QUADS = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
+COLONS = re.compile(r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]|[0-9A-Fa-f]*::[0-9A-Fa-f]|[0-9A-Fa-f]:[0-9A-Fa-f]{1,4}:")
 FILES = frozenset({"md", "py", "rs", "sh", "zip", "mov", "pl", "ps", "so", "cc", "java", "app", "bar", "id"})
 """Endings of files that are domains of the top level, too."""
 
@@ -31,13 +36,21 @@ def net_addresses(text: str) -> Iterator[Found]:
     """Each kind in turn; a URL may hold a host that is found as well."""
     if "@" in text:
         yield from mails(text)
-    if "." in text:
-        yield from (trimmed(m) for m in URL.finditer(text))
-        yield from hosts(text)
-        yield from (Found(*m.span(), "IP", m[0]) for m in IPV4.finditer(text) if is_ip(m[0]))
-    if ":" in text:
-        yield from (Found(*m.span(), "IP", m[0]) for m in IPV6.finditer(text) if is_ip(m[0]) and len(m[0]) > 4)
-        yield from (trimmed(m) for m in URL.finditer(text) if "." not in text)
+    yield from within(text, LINKS, 0, 0, urls)
+    yield from within(text, DOTTED, 0, 0, hosts)
+    yield from within(text, QUADS, 0, 0, ips)
+    yield from within(text, COLONS, 0, 0, ips)
+
+
+def urls(text: str) -> Iterator[Found]:
+    """With a scheme, or after `www.`."""
+    return (trimmed(m) for m in URL.finditer(text))
+
+
+def ips(text: str) -> Iterator[Found]:
+    """Addresses of both versions, and those of network cards."""
+    yield from (Found(*m.span(), "IP", m[0]) for m in IPV4.finditer(text) if is_ip(m[0]))
+    yield from (Found(*m.span(), "IP", m[0]) for m in IPV6.finditer(text) if len(m[0]) > 4 and is_ip(m[0]))
     yield from (Found(*m.span(), "OTHER", m[0]) for m in MAC.finditer(text))
 
 

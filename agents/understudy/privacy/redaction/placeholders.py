@@ -16,6 +16,7 @@ CLOSING = r"⟧|〛|】|⟩|〉|»|\\u27e7|&\#10215;|&\#x27e7;|&robrk;|%E2%9F%A7
 OURS = frozenset({"⟦", "〚", "⟧", "〛", "\\u27e6", "\\u27e7", "%e2%9f%a6", "%e2%9f%a7", "&lobrk;", "&robrk;"})
 """Brackets that nobody writes but around a placeholder: one of them alone goes too."""
 BETWEEN = r"(?:\\?_|[\s\#-]|&\#95;|%5F){0,2}"
+NUMBERED = re.compile(r"[A-Za-z](?:\\?_|[\s#-]|&#95;|%5F){0,2}[0-9]", re.IGNORECASE)
 # Experts spell one type the American way.
 SPELLINGS = {"ORGANISATION": r"ORGANI[SZ]ATION"}
 
@@ -30,8 +31,15 @@ def lookalikes(text: str, types: Iterable[str]) -> Iterator[tuple[int, int, Slot
 
     Inside a longer word, too: what stands before it may be replaced.
     """
-    for match in loose(frozenset(types), within_words=True).finditer(text):
-        yield *match.span(), slot_of(match)
+    pattern = loose(frozenset(types), within_words=True)
+    at = 0
+    for gate in NUMBERED.finditer(text):
+        # A number stands at its end: what comes before is short, brackets and their escapes included.
+        start = max(at, gate.start() - 64)
+        for match in pattern.finditer(text, start, min(len(text), gate.end() + 32)):
+            if match.end() > at:
+                at = match.end()
+                yield *match.span(), slot_of(match)
 
 
 def replace(text: str, types: Iterable[str], value_of: Callable[[Slot], str | None]) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from understudy.core.settings import PatternSettings
+from understudy.privacy.redaction.addresses import Addresses
 from understudy.privacy.redaction.dictionary import Dictionary, Named
 from understudy.privacy.redaction.found import TYPES, Found, Recogniser, apart
 from understudy.privacy.redaction.identifiers import Identifiers
+from understudy.privacy.redaction.names import Names
 from understudy.privacy.redaction.patterns import OwnPatterns
 from understudy.privacy.redaction.placeholders import lookalikes, replace
 from understudy.privacy.redaction.vault import Vault
@@ -43,7 +45,7 @@ class Redactor:
         ner: Recogniser | None = None,
     ) -> None:
         values = list(dictionary)
-        known: list[Recogniser] = [OwnPatterns(patterns), Dictionary(values), Identifiers()]
+        known: list[Recogniser] = [OwnPatterns(patterns), Dictionary(values), Identifiers(), Addresses(), Names()]
         self._recognisers = [*known, ner] if ner else known
         self._types = frozenset({*TYPES, *(p.type for p in patterns), *(v.type for v in values)})
 

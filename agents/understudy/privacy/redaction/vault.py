@@ -23,7 +23,10 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS placeholders (
     thread TEXT NOT NULL, type TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT, value BLOB,
     PRIMARY KEY (thread, type, number), UNIQUE (thread, digest))"""
 """A row without a digest is a number that isn't given out: a text had it as its own words, or its value was erased."""
-SELECT = text("SELECT type, number, digest, value FROM placeholders WHERE thread = :thread")
+SELECT = text(
+    "SELECT rowid, type, number, digest, value FROM placeholders WHERE thread = :thread AND rowid > :seen"
+    " ORDER BY rowid"
+)
 INSERT = text(
     "INSERT INTO placeholders (thread, type, number, digest, value) VALUES (:thread, :type, :number, :digest, :value)"
 )
@@ -105,11 +108,16 @@ class Vault:
         self._slots: dict[str, Slot] = {}
         self._taken: dict[str, set[int]] = defaultdict(set)
         self._next: dict[str, int] = defaultdict(lambda: 1)
+        self._seen = 0
         self.reload()
 
     def reload(self) -> None:
         """Read again what the file holds."""
         with self._lock, workspace_errors(self._path), self._engine.connect() as connection:
+            self._seen = 0
+            self._values.clear()
+            self._slots.clear()
+            self._taken.clear()
             self.read(connection)
 
     def value_of(self, slot: Slot) -> str | None:
@@ -158,11 +166,9 @@ class Vault:
         self.read(connection)
 
     def read(self, connection: Connection) -> None:
-        """Take in all rows of the thread."""
-        self._values.clear()
-        self._slots.clear()
-        self._taken.clear()
-        for kind, number, digest, value in connection.execute(SELECT, {"thread": self._name}):
+        """Take in the rows of the thread that are new: none is ever changed but by `forget`."""
+        for row, kind, number, digest, value in connection.execute(SELECT, {"thread": self._name, "seen": self._seen}):
+            self._seen = row
             self._taken[kind].add(number)
             if digest is not None:
                 if not hmac.compare_digest(digest, self.digest(decoded(value))):
@@ -172,7 +178,7 @@ class Vault:
     def write(self, connection: Connection, slot: Slot, digest: str | None, value: str | None) -> None:
         """Add a row."""
         row: dict[str, Any] = {"thread": self._name, "type": slot[0], "number": slot[1], "digest": digest}
-        connection.execute(INSERT, row | {"value": None if value is None else encoded(value)})
+        self._seen = connection.execute(INSERT, row | {"value": None if value is None else encoded(value)}).lastrowid
         self._taken[slot[0]].add(slot[1])
         if value is not None:
             self.remember(slot, value)
@@ -203,5 +209,6 @@ def decoded(value: bytes) -> str:
 
 
 def overwrite_deleted(connection: Any, _record: Any) -> None:
-    """What is erased leaves no bytes in free pages."""
+    """What is erased leaves no bytes in free pages; a commit waits for the system, not for the disk."""
     connection.execute("PRAGMA secure_delete=ON")
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -63,6 +63,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "access": suite("access.access", "limit", "seed"),
     "swap": suite("swapping.swap", "limit", "seed"),
     "egress": suite("egress.egress", "data", "limit", "seed"),
+    "redaction": suite("redaction.redaction", "data", "limit", "seed"),
     "code": suite("code.code"),
 }
 
