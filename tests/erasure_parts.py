@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest.mock import patch
 
@@ -190,19 +191,20 @@ def steps(agent: Agent) -> dict[str, Step]:
     return {
         "journal": (erasing, "write_atomically"),
         **holdings,
-        "unnamed": (agent.ledger, "unname"),
+        "unnamed": (agent.erasure.holdings[4], "_unnamed"),
         "withdrawn": (agent.registry, "withdraw"),
         "pointed": (agent.registry, "_point"),
         "removed": (agent.store, "remove"),
         "vectors": (DocumentStore, "_add_vectors"),
         "cleaned": (agent.deferral, "derive"),
         "scrubbed": (erasing, "scrub"),
+        "mark": (agent.audit, "append"),
     }
 
 
 DEATHS = [
     *(f"{when} {n} {kind}" for n, kind in enumerate(
-        ("adapters", "outcomes", "outcomes", "examples", "threads", "cache_entries", "passages")
+        ("adapters", "outcomes", "outcomes", "examples", "threads", "cache_entries", "placeholders", "passages")
     ) for when in ("before", "after")),
     *(f"{when} {name}" for name in ("unnamed", "withdrawn", "pointed", "vectors", "cleaned", "scrubbed")
       for when in ("before", "after")),
@@ -213,13 +215,11 @@ DEATHS = [
 def doom(agent: Agent, death: str) -> None:
     """Let this process be killed with signal 9 at a step."""
     when, _, name = death.partition(" ")
-    if name == "mark":
-        kept = agent.erasure.mark
-        object.__setattr__(agent.erasure, "mark", dying(kept, when))
-        return
     owner, attribute = steps(agent)[name]
     doomed = dying(getattr(owner, attribute), when)
-    object.__setattr__(owner, attribute, doomed) if not isinstance(owner, type) else setattr(owner, attribute, doomed)
+    object.__setattr__(owner, attribute, doomed) if not isinstance(owner, type | ModuleType) else setattr(
+        owner, attribute, doomed
+    )
 
 
 def dying(do: Callable[..., Any], when: str) -> Callable[..., Any]:

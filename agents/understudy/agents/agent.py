@@ -31,7 +31,7 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.egress import Egress
 from understudy.agents.erasure.erasure import Erasure, ErasureReport
-from understudy.agents.erasure.holdings import Forgetful, Library, Placeholders, marker, traced
+from understudy.agents.erasure.holdings import Forgetful, Library, Placeholders, traced
 from understudy.agents.erasure.learned import Learned
 from understudy.agents.erasure.threads import Conversations
 from understudy.agents.erasure.traffic import Traffic
@@ -167,7 +167,7 @@ class Agent:
             self.store.entries,
             lambda: traced(self.records, self.example_store),
             Forgetful(self.example_store, self.demonstrations, nearest, self.model, self.deferral),
-            marker(workspace),
+            self.audit,
         )
 
     @classmethod
@@ -283,7 +283,7 @@ class Agent:
         self.principal.administers("erase a document")
         with self.traffic.alone(wait_s):
             named = self.erasure.named(document, collection)
-            return self.erasure.looked_at(named) if dry_run else self.erasure.erase(named)
+            return self.erasure.looked_at(named) if dry_run else self.erasure.erase(named, self.principal.name)
 
     def ask(
         self,

@@ -18,7 +18,8 @@ __all__ = ["behind", "dumped", "fingerprint", "fingerprints", "loaded", "read_in
 
 def together(*parts: Iterable[Scope]) -> tuple[Scope, ...]:
     """All of some traces, each scope once, in an order that is always the same."""
-    return tuple(sorted({scope for part in parts for scope in part}, key=lambda s: (s.collection, s.document or "")))
+    found = {scope for part in parts for scope in part}
+    return tuple(sorted(found, key=lambda s: (s.collection, s.document is not None, s.document or "")))
 
 
 def read_in(scope: Scope, evidence: Evidence) -> tuple[Scope, ...]:

@@ -201,6 +201,7 @@ def show_erasure(console: Console, found: ErasureReport) -> None:
         "examples": found.examples,
         "outcomes": found.outcomes,
         "threads": found.threads,
+        "placeholders": found.placeholders,
         "adapters": len(found.adapters),
     }
     done, go, withdraw = ("erased", "went", "withdrawn") if found.done else ("not erased", "would go", "to withdraw")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import erasure_parts
 import pytest
-from erasure_parts import DEATHS, FERRY, MASTER, build, settings
+from erasure_parts import DEATHS, FERRY, MASTER, build
 
 from understudy.agents import Agent
 from understudy.core.errors import WorkspaceError
@@ -45,8 +45,8 @@ def test_it_goes_on_after_a_death(died: Path, death: str) -> None:
 
 
 def test_a_damaged_journal_is_told_of(tmp_path: Path) -> None:
-    with Agent.open(tmp_path / "workspace", settings=settings(tmp_path)) as agent:
+    with Agent.open(tmp_path / "workspace") as agent:
         journal = agent.erasure.journal
     journal.write_text("{")
     with pytest.raises(WorkspaceError, match=r"erasing\.json is damaged; delete it, and erase the document again"):
-        Agent.open(tmp_path / "workspace", settings=settings(tmp_path))
+        Agent.open(tmp_path / "workspace")

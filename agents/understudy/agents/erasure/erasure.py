@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import difflib
 import re
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from understudy.core.audit import AuditLog
+from understudy.core.audit import Erasure as Marker
 from understudy.core.data import Data
 from understudy.core.errors import ScopeError, WorkspaceError
-from understudy.core.provenance import fingerprint
 from understudy.core.sqlite import now, scrub
 from understudy.core.types import Scope
 from understudy.core.workspace import Workspace, write_atomically
@@ -25,6 +25,7 @@ from understudy.retrieval.store import Entry
 
 __all__ = ["Erasure", "ErasureReport", "Holding"]
 
+COUNTED = ("passages", "cache_entries", "examples", "outcomes", "threads", "placeholders")
 TEMPORARY = re.compile(r"^\..+\.\d+\.tmp$")
 """What a process that was killed while it wrote a file leaves."""
 
@@ -66,7 +67,8 @@ class ErasureReport(Data):
 class Journal(Data):
     """An erasure under way."""
 
-    id: str
+    by: str
+    """Who had it erased."""
     began: str
     report: ErasureReport
 
@@ -81,7 +83,7 @@ class Erasure:
         entries: the documents of a collection.
         traced: documents that something rests on still, though they may be gone.
         cleaned: cleans what holdings have outside the workspace's own databases, and what is in memory.
-        mark: leaves the marker: the erasure's id, the document's fingerprint, and the counts.
+        audit: gets the marker, which doesn't name the document.
     """
 
     workspace: Workspace
@@ -89,7 +91,7 @@ class Erasure:
     entries: Callable[[str], Sequence[Entry]]
     traced: Callable[[], Iterable[Scope]]
     cleaned: Callable[[Scope], None]
-    mark: Callable[[str, str, Mapping[str, Any]], None]
+    audit: AuditLog
 
     @property
     def journal(self) -> Path:
@@ -123,10 +125,10 @@ class Erasure:
         named = {"document": document.document, "collection": document.collection, "adapters": adapters, "done": False}
         return ErasureReport.model_validate(named | counts)
 
-    def erase(self, document: Scope) -> ErasureReport:
-        """Take a document out for good."""
+    def erase(self, document: Scope, by: str) -> ErasureReport:
+        """Take a document out for good, on somebody's behalf."""
         report = self.looked_at(document).model_copy(update={"done": True})
-        journal = Journal(id=uuid.uuid4().hex, began=now(), report=report)
+        journal = Journal(by=by, began=now(), report=report)
         write_atomically(self.journal, journal.model_dump_json())
         return self.finished(journal)
 
@@ -147,12 +149,14 @@ class Erasure:
         for holding in self.holdings:
             holding.forget(document)
         self.cleaned(document)
-        for path in sorted(self.workspace.root.glob("*.sqlite")):
+        for path in sorted({*self.workspace.root.glob("*.sqlite")} - {self.workspace.audit}):  # which only grows
             scrub(path)
         for path in self.workspace.root.rglob(".*.tmp"):
             if TEMPORARY.match(path.name):
                 path.unlink()
-        counts = report.model_dump(mode="json", exclude={"document", "collection", "done"})
-        self.mark(journal.id, fingerprint(document), counts)
+        gone = {kind: getattr(report, kind) for kind in COUNTED} | {"adapters": len(report.adapters)}
+        self.audit.append(
+            Marker(by=journal.by, collection=report.collection, document=report.document, gone=gone)
+        )  # killed before the journal goes, there will be two of it
         self.journal.unlink()
         return report

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
@@ -14,15 +11,13 @@ from understudy.agents.examples import ExampleDatabase
 from understudy.agents.records import Records
 from understudy.agents.small_model import SmallModel
 from understudy.core.provenance import behind, together
-from understudy.core.sqlite import now
 from understudy.core.types import Scope
-from understudy.core.workspace import Workspace, write_atomically
 from understudy.privacy.redaction import Vaults
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever, body
 from understudy.retrieval.store import DocumentStore
 
-__all__ = ["Forgetful", "Library", "Placeholders", "marker", "traced"]
+__all__ = ["Forgetful", "Library", "Placeholders", "traced"]
 
 
 @dataclass(frozen=True)
@@ -86,16 +81,3 @@ class Forgetful:
 def traced(records: Records, examples: ExampleDatabase) -> tuple[Scope, ...]:
     """The documents that answers and examples rest on."""
     return together(*records.traces().values(), *map(behind, examples.examples().values()))
-
-
-def marker(workspace: Workspace) -> Callable[[str, str, Mapping[str, Any]], None]:
-    """What keeps the markers of erasures, one a line; of the document it holds a fingerprint."""
-
-    def mark(erasure: str, document: str, counts: Mapping[str, Any]) -> None:
-        path = workspace.root / "erased.jsonl"
-        held = path.read_text(encoding="utf-8") if path.exists() else ""
-        line = json.dumps({"erasure": erasure, "time": now(), "document": document, **counts})
-        if erasure not in held:
-            write_atomically(path, f"{held}{line}\n")
-
-    return mark
