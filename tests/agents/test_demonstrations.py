@@ -57,7 +57,7 @@ def test_the_question_itself_and_what_cannot_be_checked_are_not_shown() -> None:
 def test_a_briefing_shows_examples_in_the_form_of_the_reply_before_the_question() -> None:
     payload = build_payload("What was profit?", Scope(), [], None, [], [taught("What was revenue?")])
     first, last = payload.user.split("\n\n")
-    assert '- What was revenue?\n  {"answer": "$12 million", "not_in_documents": false' in first
+    assert '> - What was revenue?\n>   {"answer": "$12 million", "not_in_documents": false' in first
     assert BODY in first
     assert last == "Question: What was profit?"
     assert "earlier questions" not in build_payload("What was profit?", Scope(), [], None, []).user

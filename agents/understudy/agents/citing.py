@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from understudy.agents.quoting import unmarked
 from understudy.core.types import Citation, Passage
 
 __all__ = ["locate"]
 
 
 def locate(quote: str, passages: Sequence[Passage]) -> Citation | None:
-    """The citation of a quote, white space aside, with offsets into its document."""
+    """The citation of a quote, white space aside, with offsets into its document.
+
+    An expert may copy a quote with the marks that it was shown, or without them.
+    """
+    return found(quote, passages) or found(unmarked(quote), passages)
+
+
+def found(quote: str, passages: Sequence[Passage]) -> Citation | None:
+    """The citation of a quote exactly as it is given, white space aside."""
     words = quote.split()
     if not words:
         return None

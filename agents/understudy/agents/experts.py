@@ -244,7 +244,7 @@ def never_connected(error: BaseException | None) -> bool:
 
 def usage(message: Any, payload: Payload) -> ExpertTokens:
     """Tokens as reported, or else the most that they can be: every byte one."""
-    reported = message.usage_metadata
+    reported = getattr(message, "usage_metadata", None)  # a reply may call itself any role
     if reported:
         return ExpertTokens(input=reported["input_tokens"], output=reported["output_tokens"])
     return ExpertTokens(input=sent_bytes(payload), output=len(str(message.text).encode()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from understudy.core.shown import inert
 from understudy.core.types import Answer, Citation, Draft, ExpertAnswer, StepRecord
 from understudy.core.usage import SmallTokens, Tokens
 from understudy.graphs.state import AskState, evidence_of
@@ -36,7 +37,7 @@ def answered(state: AskState, now: float) -> Answer:
     sure = state["outcome"] == "accept" or state["confidence"] >= LEAST_CONFIDENCE
     answers = draft is not None and not draft.problems and sure
     return Answer(
-        text=draft.text if draft is not None and answers else NOT_FOUND,
+        text=inert(draft.text) if draft is not None and answers else NOT_FOUND,
         route="local" if answers else "declined",
         confidence=state["confidence"],
         citations=draft.citations if draft is not None and answers else absence(evidence_of(state)),
@@ -78,7 +79,7 @@ def from_cache(state: AskState, cached: dict[str, Any], now: float) -> Answer:
 def from_expert(expert: ExpertAnswer, state: AskState, small: SmallTokens, common: dict[str, Any]) -> Answer:
     """An expert's answer, with what it cost."""
     return Answer(
-        text=expert.text,
+        text=inert(expert.text),
         route="expert",
         expert=expert.expert,
         cost_usd=expert.cost_usd,

@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from understudy.core.errors import DocumentError
+from understudy.core.shown import visible
 from understudy.core.types import Document, Mark
 from understudy.retrieval.load_pdf import read_pdf
+from understudy.retrieval.visible import without_comments, without_hidden
 
 __all__ = ["DATA_SUFFIX", "SUFFIXES", "count", "load"]
 
 DATA_SUFFIX = ".jsonl.gz"
 ZIPPED = (".docx", ".pptx", ".xlsx")
+HTML = (".html", ".htm")
 HEADING = re.compile(r"^(#{1,6})[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 
 Content = tuple[str, tuple[Mark, ...]]
@@ -77,7 +80,12 @@ def count(path: Path) -> int:
 def title_of(text: str, path: Path) -> str:
     """The first heading near the top, else the file's name."""
     heading = HEADING.search(text[:2000])
-    return heading[2] if heading else path.stem.replace("-", " ").replace("_", " ")
+    return heading[2] if heading else named(path.stem.replace("-", " ").replace("_", " "))
+
+
+def named(title: str) -> str:
+    """A title in one line, of what can be seen."""
+    return " ".join(visible(title).split())
 
 
 def records(raw: bytes, path: Path) -> Iterator[Document]:
@@ -90,13 +98,13 @@ def records(raw: bytes, path: Path) -> Iterator[Document]:
             if not line.strip():
                 continue
             record = json.loads(line)
-            text = str(record["text"])
+            text = visible(str(record["text"]))
             if not text.strip():
                 continue
             if "\0" in text:
                 raise ValueError("null bytes in its text")
             version = hashlib.sha256(text.encode()).hexdigest()
-            title = str(record.get("title") or record["id"])
+            title = named(str(record.get("title") or record["id"]))
             yield Document(id=str(record["id"]), title=title, text=text, version=version, marks=headings(text))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DocumentError(f"{path}: is no gzipped UTF-8 text ({error})") from error
@@ -135,13 +143,15 @@ def headings(text: str) -> tuple[Mark, ...]:
 
 def read_markdown(raw: bytes, path: Path) -> Content:
     """Markdown or plain text."""
-    text = decode(raw, path).replace("\r\n", "\n").replace("\r", "\n")
+    text = visible(decode(raw, path)).replace("\r\n", "\n").replace("\r", "\n")
+    if path.suffix.lower() == ".md":
+        text = without_comments(text)
     return text, headings(text)
 
 
 def read_csv(raw: bytes, path: Path) -> Content:
     """A CSV file as one table."""
-    text = decode(raw, path)
+    text = visible(decode(raw, path))
     try:
         dialect: Any = csv.Sniffer().sniff(text[:4000], delimiters=",;\t|")
     except csv.Error:
@@ -181,7 +191,7 @@ def read_jsonl(raw: bytes, path: Path) -> Content:
             parts.append("\n".join(f"{k}: {v}" for k, v in record.items()))
         else:
             parts.append(str(record))
-    text = "\n\n".join(parts)
+    text = visible("\n\n".join(parts))
     return text, headings(text)
 
 
@@ -191,11 +201,13 @@ def read_office(raw: bytes, path: Path) -> Content:
 
     if path.suffix.lower() in ZIPPED and not zipfile.is_zipfile(io.BytesIO(raw)):
         raise DocumentError(f"{path}: is no {path.suffix} file; is it damaged or encrypted?")
+    if path.suffix.lower() in HTML:
+        raw = without_hidden(raw)
     try:
         converted = MarkItDown(enable_plugins=False).convert_stream(io.BytesIO(raw), file_extension=path.suffix.lower())
     except (MarkItDownException, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise DocumentError(f"{path}: is no readable {path.suffix} file; is it damaged or encrypted?") from error
-    text = converted.markdown.replace("\r\n", "\n")
+    text = visible(converted.markdown.replace("\r\n", "\n"))
     if path.suffix.lower() == ".pptx":
         text = re.sub(r"^(#{1,5} )", r"#\1", text, flags=re.MULTILINE)
         text = re.sub(r"\n*<!-- Slide number: (\d+) -->\n", r"\n\n# slide \1\n", text)

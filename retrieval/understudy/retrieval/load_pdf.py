@@ -16,6 +16,7 @@ from pdfminer.pdfexceptions import PDFException
 from pdfplumber.utils.exceptions import PdfminerException
 
 from understudy.core.errors import DocumentError
+from understudy.core.shown import visible
 from understudy.core.types import Mark
 
 __all__ = ["read_pdf"]
@@ -31,7 +32,7 @@ def read_pdf(raw: bytes, path: Path) -> tuple[str, tuple[Mark, ...]]:
     try:
         with pdfplumber.open(io.BytesIO(raw)) as pdf:
             for number, page in enumerate(pdf.pages, 1):
-                text = page_text(page).replace("\r", "\n").strip() + "\n\n"
+                text = visible(page_text(page)).replace("\r", "\n").strip() + "\n\n"
                 marks.append(Mark(start=at, location=f"page {number}"))
                 parts.append(text)
                 at += len(text)
