@@ -135,7 +135,7 @@ def test_a_follow_up_in_another_collection_gets_the_least_of_both(folder: Path, 
             server.requests.clear()
             agent.ask("When does the night train to Oslo leave?", collection="open", thread=first.thread)
     assert "leaves at 22:40" not in sent(server)
-    assert "Question: When does the night train to Oslo leave?" in sent(server)
+    assert "Question: When does the night train to ⟦PLACE_1⟧ leave?" in sent(server)
 
 
 def test_a_recorded_expert_is_asked_by_the_question_as_it_was(folder: Path) -> None:

@@ -98,7 +98,13 @@ class Agent:
         self.example_store = open_examples(settings.examples, workspace)
         self.cache = SemanticCache(self.records, self.encoder.embed_query, settings, self.labelled)
         self.ledger = Ledger(workspace.ledger, settings.budget)
-        self.toolbox = LocalToolBox(self.retriever, self.reader, self.store.table_passages, tools)
+        self.toolbox = LocalToolBox(
+            self.retriever,
+            self.reader,
+            self.store.table_passages,
+            tools,
+            passed=lambda *g: self.egress.tools.passed(*g),
+        )
         self.model = SmallModel(
             model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
         )

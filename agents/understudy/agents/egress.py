@@ -17,6 +17,7 @@ from understudy.privacy.policy import Policy
 from understudy.privacy.protected import Dictionaries
 from understudy.privacy.protected.dictionary import Documents
 from understudy.privacy.redaction import Redactor, Vaults
+from understudy.privacy.tools import ToolGuard
 
 __all__ = ["Egress"]
 
@@ -53,6 +54,7 @@ class Egress:
         self._patterns = settings.privacy.patterns
         self._made: dict[tuple[str, ...], Protection] = {}
         self._lock = threading.Lock()
+        self.tools = ToolGuard(self.policy, self.protection, self.vaults.of)
         self.guard = EgressGuard(self.policy, Forms(rewritten, bare), self.protection, self.vaults.of, seen)
 
     def protection(self, collections: Sequence[str]) -> Protection:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from pydantic import BaseModel, Field, ValidationError
 
-from understudy.core.errors import ToolError, UserError
+from understudy.core.errors import EgressRefused, ToolError, UserError
 from understudy.core.protocols import Reader, Retriever
 from understudy.core.types import Evidence, Finding, Observation, Passage, Scope
 from understudy.tools.calculator import CalculateArguments, calculate
@@ -22,6 +22,16 @@ TableSource = Callable[[str, Sequence[str]], list[Passage]]
 RESERVED = frozenset({"search", "lookup", "compare", "calculate", "answer", "consult", "decline"})
 SHORT = 80
 """Longest result of a user's tool that becomes a finding, in characters."""
+
+
+Passed = Callable[[BaseTool, Mapping[str, object], Scope], tuple[dict[str, Any], Callable[[str], str]]]
+
+
+def as_they_are(
+    _tool: BaseTool, arguments: Mapping[str, object], _scope: Scope
+) -> tuple[dict[str, Any], Callable[[str], str]]:
+    """Arguments and results as they are."""
+    return dict(arguments), str
 
 
 LONGEST_QUERY = 400
@@ -53,6 +63,8 @@ class LocalToolBox:
         tables: the table passages of a collection's documents.
         extra: more LangChain tools; their names must be new.
         limit: passages a search brings.
+        passed: gives a further tool's arguments as they may go where it runs, and what puts its result right again;
+            raises `EgressRefused`.
     """
 
     def __init__(
@@ -63,7 +75,9 @@ class LocalToolBox:
         extra: Sequence[BaseTool] = (),
         *,
         limit: int = 5,
+        passed: Passed = as_they_are,
     ) -> None:
+        self._passed = passed
         names = [t.name for t in extra]
         for name in names:
             if name in RESERVED or names.count(name) > 1:
@@ -90,7 +104,7 @@ class LocalToolBox:
         """Run a tool; what it can't do comes back as an observation with `error` set."""
         try:
             return self._dispatch(name, arguments, question, scope, evidence)
-        except (ToolError, ToolException) as error:
+        except (ToolError, ToolException, EgressRefused) as error:
             return Observation(text=str(error), error=True)
         except ValidationError as error:
             first = error.errors()[0]
@@ -111,7 +125,7 @@ class LocalToolBox:
             case "calculate":
                 return calculate(CalculateArguments.model_validate(arguments).expression, evidence.findings)
             case _ if name in self._extra:
-                return self._run_extra(self._extra[name], arguments)
+                return self._run_extra(self._extra[name], arguments, scope)
             case _:
                 raise ToolError(f"there is no tool {name!r}")
 
@@ -141,9 +155,10 @@ class LocalToolBox:
         documents = [scope.document] if scope.document is not None else list(dict.fromkeys(found))
         return known(compare(asked.label, asked.by, self._tables(scope.collection, documents), question), evidence)
 
-    def _run_extra(self, tool: BaseTool, arguments: dict[str, object]) -> Observation:
+    def _run_extra(self, tool: BaseTool, arguments: dict[str, object], scope: Scope) -> Observation:
+        leaving, restored = self._passed(tool, arguments, scope)
         try:
-            text = str(tool.invoke(dict(arguments)))
+            text = restored(str(tool.invoke(leaving)))
         except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, ValidationError):  # wrong arguments: reported by field, above
                 raise
