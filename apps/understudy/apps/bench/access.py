@@ -17,7 +17,7 @@ from typing import Any
 from understudy.agents import Agent
 from understudy.agents.demonstrations import Demonstrations
 from understudy.apps.bench.access_asks import AskChecks, Watched
-from understudy.apps.bench.access_stores import KINDS, StoreChecks, Stores
+from understudy.apps.bench.access_stores import KINDS, StoreChecks, Stores, named
 from understudy.apps.bench.access_truth import OWNER, Tally, Truth
 from understudy.apps.bench.swapping import noisy_adapter
 from understudy.apps.bench.workspaces import bar
@@ -133,7 +133,7 @@ def settle(world: StoreChecks, agent: Agent, secrets: dict[str, str], room: Path
         if grounds:
             card = noisy_adapter(agent, room, number, domain=DOMAIN, label=label, grounds=grounds)
             agent.registry.promote(card)
-            world.truth.keep("adapter", f"{label} {card.version}", OWNER, more=((g.collection, label) for g in grounds))
+            world.truth.keep("adapter", named(card), OWNER, more=((g.collection, label) for g in grounds))
             world.truth.keep("live adapter", label, OWNER, more=((g.collection, label) for g in grounds))
 
 

@@ -16,6 +16,10 @@ from understudy.core.types import Answer, Example, Scope
 __all__ = ["AskChecks", "Watched"]
 
 
+AGAIN = 0.4
+"""The share of questions that were asked before."""
+
+
 class Watched(Demonstrations):
     """Demonstrations that note what they show an expert."""
 
@@ -53,6 +57,10 @@ class AskChecks:
         known = document in inside
         question = f"What is the keyword of {document}?" if known else f"Where does {document} stand?"
         thread = self.drawn_thread()
+        again = [t for t in self.truth.of("remembered") if json.loads(t.name.rpartition(" ")[0])[3:] == []]
+        if again and self.rng.random() < AGAIN:  # what an expert has answered, by who asked it or by another
+            whose, question, collection = json.loads(self.rng.choice(again).name.rpartition(" ")[0])
+            who, thread, known = self.rng.choice((whose, who)), None, True
         expected = self.expected(who, collection, thread)
         told, answer = self.answer(who, question, collection, thread)
         self.tally.compare("ask", who, [told], [expected], ["answer"])

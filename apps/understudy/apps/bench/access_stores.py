@@ -38,7 +38,7 @@ from understudy.distillation.registry import Registry
 from understudy.retrieval.readable import ReadableDocuments
 from understudy.retrieval.store import DocumentStore
 
-__all__ = ["KINDS", "StoreChecks", "Stores"]
+__all__ = ["KINDS", "StoreChecks", "Stores", "named"]
 
 MODEL = "small@1"
 DOMAIN = "domain"
@@ -175,7 +175,7 @@ class StoreChecks:
             weights = Path(folder) / "weights"
             weights.write_text(str(self.number))
             card = self.stores.registry.add({"weights": weights}, make)
-        self.truth.keep("adapter", f"{card.label} {card.version}", OWNER, more=collections.items())
+        self.truth.keep("adapter", named(card), OWNER, more=collections.items())
 
     def check(self, what: str, who: str) -> None:
         """One check of a kind, on what is drawn."""
@@ -278,7 +278,7 @@ class StoreChecks:
     def check_adapters(self, who: str) -> None:
         """The adapters that are listed."""
         seen = self.stores.registry.seen_by(self.who(who))
-        self.compare_kept("adapter", who, [f"{c.label} {c.version}" for c in seen.cards()])
+        self.compare_kept("adapter", who, [named(c) for c in seen.cards()])
 
     def compare_kept(
         self,
@@ -294,3 +294,8 @@ class StoreChecks:
         held = [t for t in self.truth.of(kind) if there is None or t.name in there]
         may = self.truth.mine if personal else self.truth.open_to
         self.tally.compare(what or kind, who, got, [t.name for t in held if may(who, t)], [t.name for t in held])
+
+
+def named(card: AdapterCard) -> str:
+    """An adapter's name in the reference: versions count up by domain and label."""
+    return f"{card.domain} {card.label} {card.version}"
