@@ -65,6 +65,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "egress": suite("egress.egress", "data", "limit", "seed"),
     "redaction": suite("redaction.redaction", "data", "limit", "seed"),
     "attacks": suite("attacks.attacks", "limit"),
+    "sensitivity": suite("sensitivity.sensitivity", "data", "limit", "seed"),
     "code": suite("code.code"),
 }
 

@@ -1,12 +1,12 @@
-"""Suite `sensitivity`: what privacy costs in quality: the same questions, their collection `open`, `redacted`, `local`."""
+"""Suite `sensitivity`: what privacy costs in quality, asked of the same documents as `open`, `redacted` and `local`."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, get_args
@@ -17,7 +17,7 @@ from understudy.apps.bench.streams import Asked, asked, documents_of, right_text
 from understudy.apps.bench.workspaces import bar
 from understudy.apps.folder import read_lines
 from understudy.apps.metrics import interval
-from understudy.core.settings import BudgetSettings, CollectionSettings, DeferralSettings, ExpertSettings, Sensitivity, Settings
+from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, Sensitivity, Settings
 from understudy.core.types import Answer
 
 __all__ = ["Oracle", "measure_sensitivity", "seen_of"]
@@ -55,6 +55,7 @@ class Oracle:
         """Of each call, the share of the record's words that it was sent."""
 
     def __call__(self, sent: str) -> str:
+        """The reply to a user's message."""
         assert self.case is not None
         self.seen.append(seen_of(self.case.record, sent))
         answer = told(self.case, sent) if self.case.facts else self.reasoned(self.case)
@@ -132,35 +133,42 @@ def rows_of(name: str, data: Path, limit: int | None, seed: int) -> list[dict[st
             with serving(oracle) as server:
                 with Agent.open(Path(room) / mode, settings=settings_of(mode, server.url)) as agent:
                     agent.ingest([documents])
-                    hidden = agent.egress.protection(["default"]).redactor
-                    with bar(f"{name}, {mode}", len(cases)) as advance:
-                        answers = [played(agent, oracle, hiding(case, hidden), number, advance) for number, case in enumerate(cases, 1)]
+                    answers = [
+                        played(agent, oracle, case) for case in shown(hidden_in(cases, agent), f"{name}, {mode}")
+                    ]
                 sent = sum(len(r.body) for r in server.requests)
             rows.append({"set": name, "collection": mode, **figures_of(cases, answers, oracle.seen, sent, seed)})
     return rows
 
 
-def hiding(case: Case, redactor: Redactor) -> Case:
-    """A case with what of its facts is replaced by placeholders."""
-    values = {found.text for found in redactor.find(case.record)}
-    return replace(case, values=tuple(sorted(v for v in values if any(v in fact for fact in case.facts))))
+def hidden_in(cases: Sequence[Case], agent: Agent) -> list[Case]:
+    """The cases with what of their facts gives way to placeholders."""
+    redactor = agent.egress.protection(["default"]).redactor
+    found = {record: {f.text for f in redactor.find(record)} for record in {case.record for case in cases}}
+    return [replace(c, values=tuple(v for v in found[c.record] if v in " ".join(c.facts))) for c in cases]
 
 
-def played(agent: Agent, oracle: Oracle, case: Case, advance: Callable[[], None]) -> Answer:
+def shown(cases: Sequence[Case], label: str) -> Iterator[Case]:
+    """One by one, behind a progress bar."""
+    with bar(label, len(cases)) as advance:
+        for number, case in enumerate(cases, 1):
+            yield case
+            advance(number, None)
+
+
+def played(agent: Agent, oracle: Oracle, case: Case) -> Answer:
     """A question asked, with the oracle knowing which."""
     oracle.case = case
-    answer = agent.ask(case.asked.text, document=case.asked.document)
-    advance()
-    return answer
+    return agent.ask(case.asked.text, document=case.asked.document)
 
 
 def settings_of(mode: str, url: str) -> Settings:
-    """A collection of this sensitivity, one expert in the cloud, and a fixed threshold: the same drafts are deferred."""
-    given = CollectionSettings(egress="never") if mode == "never" else CollectionSettings.model_validate({"sensitivity": mode})
+    """A collection of this sensitivity, one expert in the cloud, and a fixed threshold, so that the same drafts go."""
+    table = {"egress": "never"} if mode == "never" else {"sensitivity": mode}
     expert = ExpertSettings(name="oracle", model="openai:oracle", base_url=url, retries=0)
     return Settings(
         experts=(expert,),
-        collections={"default": given},
+        collections={"default": CollectionSettings.model_validate(table)},
         deferral=DeferralSettings(min_confidence=0.5, audit_rate=0.0),
     )
 
