@@ -19,6 +19,7 @@ from understudy.apps.folder import read_lines
 from understudy.apps.metrics import interval
 from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, Sensitivity, Settings
 from understudy.core.types import Answer
+from understudy.privacy.redaction import Redactor
 
 __all__ = ["Oracle", "measure_sensitivity", "seen_of"]
 
@@ -143,7 +144,7 @@ def rows_of(name: str, data: Path, limit: int | None, seed: int) -> list[dict[st
 
 def hidden_in(cases: Sequence[Case], agent: Agent) -> list[Case]:
     """The cases with what of their facts gives way to placeholders."""
-    redactor = agent.egress.protection(["default"]).redactor
+    redactor = Redactor(agent.egress.dictionaries.of(["default"]).values)
     found = {record: {f.text for f in redactor.find(record)} for record in {case.record for case in cases}}
     return [replace(c, values=tuple(v for v in found[c.record] if v in " ".join(c.facts))) for c in cases]
 
