@@ -137,6 +137,7 @@ class Agent:
             outcomes.record,
             lambda expert, domain, usable: outcomes.note_call(expert, domain, usable=usable),
             self.domain,
+            lambda payload, expert: self.egress.policy.informs(payload.sources, expert),
         )
         self.egress = Egress(workspace, settings, self.store, self.sensitivity, self.experts.seen)
         self._loop = Loop()

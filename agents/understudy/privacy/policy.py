@@ -92,6 +92,10 @@ class Policy:
         rules = [self.rule(collection, expert) for collection in collections]
         return min(rules, key=lambda r: (rank(r.allows), not r.asks))
 
+    def informs(self, collections: Iterable[str], expert: str) -> bool:
+        """Whether an expert would see evidence, and not the question alone."""
+        return self.strictest(collections, expert).allows in ("redacted", "all")
+
     def asks(self, collections: Iterable[str], expert: str) -> bool:
         """Whether any of the collections wants a person to approve."""
         return any(self.rule(collection, expert).asks for collection in collections)

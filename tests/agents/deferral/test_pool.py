@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -38,11 +39,12 @@ def pool(
     *experts: tuple[Expert, ExpertSettings],
     records: dict[tuple[str, str], Record] | None = None,
     now: Now | None = None,
+    informed: Callable[[Payload, str], bool] = lambda payload, name: True,
 ) -> tuple[Pool, list[tuple[str, str, bool]]]:
     kept: list[tuple[str, str, bool]] = []
     made = Pool(
         experts, lambda e, d: (records or {}).get((e, d), Record()), lambda *said: kept.append(said),
-        lambda collection: "finance", now or Now(),
+        lambda collection: "finance", informed, now or Now(),
     )  # fmt: skip
     return made, kept
 
@@ -61,6 +63,11 @@ def test_the_cheapest_that_is_expected_to_do_goes_first() -> None:
     assert order(made) == ["cheap", "dear", "stranger"]
     skilled, _ = pool(dear, cheap, one("insider", 0.001, skills=["finance"]))
     assert order(skilled)[0] == "insider"
+
+
+def test_who_would_see_the_question_alone_comes_last_however_cheap() -> None:
+    made, _ = pool(one("cloud", 0.001), one("house", 0.05), informed=lambda payload, name: name == "house")
+    assert order(made) == ["house", "cloud"]
 
 
 def test_records_outweigh_what_was_supposed() -> None:

@@ -76,6 +76,7 @@ class Pool:
         record: of an expert (by name) in a domain.
         keep: remembers whether an expert's reply in a domain could be used.
         domain: of a collection.
+        informed: whether an expert (by name) would see evidence, by the policy of what a payload draws on.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Pool:
         record: Callable[[str, str], Record],
         keep: Callable[[str, str, bool], None],
         domain: Callable[[str], str],
+        informed: Callable[[Payload, str], bool] = lambda payload, name: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._informed = informed
         self._experts = experts
         self._record = record
         self._keep = keep
@@ -120,6 +123,8 @@ class Pool:
     def ranked(self, payload: Payload) -> Iterator[Expert]:
         """Those that may be asked: the cheapest that is expected to do, then the others, likeliest first.
 
+        Who would be given the question alone comes after all who would see what it is about.
+
         An expert's turn is taken only when it is come to.
         """
         domain = self._domain(payload.scope.collection)
@@ -128,8 +133,9 @@ class Pool:
             worst = expert.worst(payload)
             if settings.context is not None and worst.tokens > settings.context * (settings.retries + 1):
                 continue
-            rated.append((self.expected(expert.name, settings, domain), worst.usd, expert))
-        rated.sort(key=lambda r: (r[0] < GOOD_ENOUGH, r[1] if r[0] >= GOOD_ENOUGH else -r[0]))
+            blind = not self._informed(payload, expert.name)
+            rated.append((blind, self.expected(expert.name, settings, domain), worst.usd, expert))
+        rated.sort(key=lambda r: (r[0], r[1] < GOOD_ENOUGH, r[2] if r[1] >= GOOD_ENOUGH else -r[1]))
         return (expert for *_, expert in rated if self._breakers[expert.name].take())
 
     def expected(self, name: str, settings: ExpertSettings, domain: str) -> float:
