@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,8 @@ class FakeOpenAI:
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     url: str = ""
+    watch: Callable[[dict[str, Any]], None] = lambda _request: None
+    """Told of every request before it is answered."""
 
     def next(self) -> str:
         return self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
@@ -51,6 +53,7 @@ def serving(*behaviours: str) -> Iterator[FakeOpenAI]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fake.keys.append(self.headers["Authorization"])  # first: a body that is no JSON must be counted too
             fake.requests.append(json.loads(body))
+            fake.watch(fake.requests[-1])
             match fake.next():
                 case "ok":
                     self.reply(200, json.dumps(completion(json.dumps(REPLY))))

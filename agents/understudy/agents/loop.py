@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
+from contextvars import Context
 from typing import Any, TypeVar
 
 __all__ = ["Loop"]
@@ -22,7 +24,7 @@ class Loop:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end, from any other thread. Ctrl-C cancels the work."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        future = self._begun(work)
         try:
             return future.result()
         except KeyboardInterrupt:
@@ -31,7 +33,11 @@ class Loop:
 
     def awaited(self, work: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         """The work's result, for an `await` on another loop."""
-        return asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        return asyncio.wrap_future(self._begun(work))
+
+    def _begun(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Work in an empty context: a caller that is itself traced by LangChain would hand its tracers down."""
+        return Context().run(asyncio.run_coroutine_threadsafe, work, self._loop)
 
     def close(self) -> None:
         """Stop the loop."""

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from understudy.apps.approvals import approvals
+from understudy.apps.auditing import audit
 from understudy.core.errors import UnderstudyError, UserError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ examples = typer.Typer(help="What experts have taught.", no_args_is_help=True)
 app.add_typer(examples, name="examples")
 adapters = typer.Typer(help="What was learned, by version.", no_args_is_help=True)
 app.add_typer(adapters, name="adapters")
+app.add_typer(audit, name="audit")
 documents = typer.Typer(help="What was ingested.", no_args_is_help=True)
 app.add_typer(documents, name="documents")
 app.add_typer(approvals, name="approvals")
@@ -300,8 +302,8 @@ def bench(
         str,
         typer.Argument(
             help="retrieval, reader, agent, starter, health, steps, deferral, cache, learn-cuad, learn-tatqa, "
-            "shuffled, memory, memory-gpu, swap, access, egress, redaction, sensitivity, attacks, ingest, startup "
-            "or code"
+            "shuffled, memory, memory-gpu, swap, access, egress, redaction, sensitivity, attacks, audit, ingest, "
+            "startup or code"
         ),
     ],
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),

@@ -32,7 +32,8 @@ def open_index(folder: Path) -> Any:
     """A client. Raises Chroma's errors, and `ValueError`."""
     blank_unused(folder)  # a process that was killed had no time to
     try:
-        return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+        quiet = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
+        return chromadb.PersistentClient(str(folder), settings=quiet)
     except AttributeError as error:
         # What Chroma raises for a broken folder from the second try in one process on: it keeps a half-open client.
         raise ValueError(f"{folder.name} can't be opened") from error

@@ -66,6 +66,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "redaction": suite("redaction.redaction", "data", "limit", "seed"),
     "attacks": suite("attacks.attacks", "limit"),
     "sensitivity": suite("sensitivity.sensitivity", "data", "limit", "seed"),
+    "audit": suite("audit.audit", "limit", "seed"),
     "code": suite("code.code"),
 }
 
@@ -75,12 +76,12 @@ def run(name: str, data: Path, out: Path, limit: int | None, seed: int, compare:
 
     Args:
         name: one of `SUITES`.
-        data: the folder of data sets; `startup`, `memory`, `memory-gpu`, `swap`, `access`, `attacks` and
-            `code` don't need it.
+        data: the folder of data sets; `startup`, `memory`, `memory-gpu`, `swap`, `access`, `attacks`,
+            `audit` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
         limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory` and
             `memory-gpu`, candidates of `shuffled`, checks of `access`, planted values of `egress`,
-            attacks of `attacks`).
+            attacks of `attacks`, records of `audit`).
         seed: of samples, bootstrap and random weights.
         compare: other small models that suite `starter` measures too, each as NAME=PATH.
 
