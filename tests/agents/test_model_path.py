@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from understudy.agents.agent import model_path
+from understudy.agents.assembly import model_path
 from understudy.agents.small_model import starter_path
 from understudy.core.errors import ModelFileError
 

@@ -7,72 +7,35 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import aiosqlite
 from langchain_core.tools import BaseTool
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from understudy.agents.access.threads import Threads
-from understudy.agents.access.views import PermittedCache, PermittedExamples, PermittedOutcomes
-from understudy.agents.approving import Approving
-from understudy.agents.briefing import build_payload
-from understudy.agents.cache.semantic import SemanticCache
-from understudy.agents.cast import Cast, CollectionsCast, Players
-from understudy.agents.deferral.budget import Ledger
+from understudy.agents.assembly import Assembly
 from understudy.agents.deferral.outcomes import role_of
-from understudy.agents.deferral.pool import Pool
 from understudy.agents.deferral.reliability import Calibration, calibration_of
-from understudy.agents.deferral.service import Deferral
-from understudy.agents.deferral.signals import Nearest
-from understudy.agents.demonstrations import Demonstrations
-from understudy.agents.egress import Egress
-from understudy.agents.erasure.erasure import Erasure, ErasureReport
-from understudy.agents.erasure.holdings import Forgetful, Library, Placeholders, traced
-from understudy.agents.erasure.learned import Learned
-from understudy.agents.erasure.threads import Conversations
-from understudy.agents.erasure.traffic import Traffic
-from understudy.agents.examples import open_examples
-from understudy.agents.experts import build_experts
-from understudy.agents.general import general_answers, general_steps
-from understudy.agents.learning import Learning
-from understudy.agents.loop import Loop
-from understudy.agents.records import Records
-from understudy.agents.refining import DomainExamples
-from understudy.agents.rehearsal import Rehearsal
-from understudy.agents.small_model import SmallModel, starter_path
-from understudy.agents.training import trainer_of
-from understudy.core.access import Access, Permit, Principal
+from understudy.agents.erasure.erasure import ErasureReport
+from understudy.core.access import Principal
 from understudy.core.adapters import AdapterCard
 from understudy.core.egress import Decision, Verdict
-from understudy.core.errors import ModelFileError, QuestionError, ScopeError, UnderstudyError
-from understudy.core.protocols import Cancel, Payload
-from understudy.core.settings import OWNER, Settings
-from understudy.core.types import Answer, Draft, Example, Passage, Scope
+from understudy.core.errors import QuestionError, ScopeError, UnderstudyError
+from understudy.core.protocols import Cancel
+from understudy.core.settings import Settings
+from understudy.core.types import Answer, Scope
 from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
-from understudy.distillation.registry import Registry
-from understudy.graphs.ask import AskGraph, build_ask_graph
 from understudy.graphs.run import stream
-from understudy.graphs.state import Deps, Event, never
-from understudy.privacy.audit.files import AuditFiles
-from understudy.privacy.audit.log import SqliteAuditLog
-from understudy.retrieval.embed import MiniLM
-from understudy.retrieval.hybrid import HybridRetriever
+from understudy.graphs.state import Event, never
 from understudy.retrieval.ingest import IngestReport, Progress, ingest
-from understudy.retrieval.readable import ReadableDocuments, no_documents
-from understudy.retrieval.reader import SpanReader
-from understudy.retrieval.store import DocumentStore
-from understudy.tools.toolbox import LocalToolBox
+from understudy.retrieval.readable import no_documents
 
 __all__ = ["Agent"]
 
 
-class Agent:
+class Agent(Assembly):
     """Answers questions from the documents of one workspace.
 
     Use `Agent.open`, as a context manager or with `close`. Synchronous and asynchronous methods may be mixed; all of
@@ -84,98 +47,6 @@ class Agent:
         print(agent.ask("What was revenue in 2024?").text)
     ```
     """
-
-    def __init__(self, workspace: Workspace, settings: Settings, principal: str, tools: Sequence[BaseTool]) -> None:
-        self.workspace = workspace
-        self.settings = settings
-        self.access = Access.of(settings)
-        self.principal = self.access.principal(principal)
-        self.store = DocumentStore(workspace)
-        self.encoder = MiniLM(threads=settings.small_model.threads)
-        self.retriever = HybridRetriever(workspace, self.store, self.encoder)
-        self.reader = SpanReader(threads=settings.small_model.threads)
-        self.records = Records(workspace.records)
-        self.example_store = open_examples(settings.examples, workspace)
-        self.cache = SemanticCache(self.records, self.encoder.embed_query, settings, self.labelled)
-        self.ledger = Ledger(workspace.ledger, settings.budget)
-        self.toolbox = LocalToolBox(
-            self.retriever,
-            self.reader,
-            self.store.table_passages,
-            tools,
-            passed=lambda *g: self.egress.tools.passed(*g),
-        )
-        self.model = SmallModel(
-            model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
-        )
-        self.demonstrations = Demonstrations(
-            self.encoder.embed_documents, self.example_store.later, settings.briefing.demonstrations
-        )
-        self.audit = SqliteAuditLog(AuditFiles.of(workspace, settings.audit))
-        nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
-        self.registry = Registry(workspace.adapters)
-        self.cast = Cast(
-            self.registry,
-            self.model,
-            self.reader,
-            self.retriever,
-            settings.small_model.threads,
-            wearable=lambda card: self.access.undivided(card.label, card.grounds),
-        )
-        self.deferral = Deferral(
-            workspace,
-            settings.deferral,
-            self.model.name,
-            CollectionsCast(self.cast, self.place),
-            self.labelled,
-            [e.name for e in settings.experts],
-            nearest,
-        )
-        outcomes = self.deferral.store
-        self.experts = Pool(
-            build_experts(settings, workspace.root),
-            outcomes.record,
-            lambda expert, domain, usable: outcomes.note_call(expert, domain, usable=usable),
-            self.domain,
-            lambda payload, expert: self.egress.policy.informs(payload.sources, expert),
-        )
-        self.egress = Egress(workspace, settings, self.store, self.sensitivity, self.experts.seen)
-        self._loop = Loop()
-        self.learning = Learning(
-            workspace,
-            settings.refine,
-            DomainExamples(self.example_store.examples, self.taught_at, self.access.undivided),
-            trainer_of(self.retriever, self.model, settings.refine),
-            general_steps if self.model.profile.writes else general_answers,
-            self.registry,
-            self.cast,
-            self.model.name,
-            Rehearsal(self._deps, self._loop.run).played,
-            self.deferral,
-        )
-        self._checkpoints = self._loop.run(checkpointer(workspace.threads))
-        self.threads = Threads(workspace.threads, self._checkpoints)
-        self._graph = build_ask_graph(self._checkpoints)
-        self._approving = Approving(self.egress.approvals, self._graph, self._going_on, self.audit)
-        self._held = ExitStack()
-        self.traffic = Traffic()
-        self.erasure = Erasure(
-            workspace,
-            (
-                Learned(self.registry, self.cast, self.learning.refinery, self.place),
-                self.cache,
-                outcomes,
-                self.example_store,
-                Conversations(workspace.threads, self.ledger.unname),
-                self.records,
-                Placeholders(self.egress.vaults, self.store),
-                Library(self.store, self.retriever, self.encoder),
-            ),
-            self.store.entries,
-            lambda: traced(self.records, self.example_store),
-            Forgetful(self.example_store, self.demonstrations, nearest, self.model, self.deferral),
-            self.audit,
-        )
 
     @classmethod
     def open(
@@ -214,21 +85,6 @@ class Agent:
                 raise
             agent._held = held.pop_all()
         return agent
-
-    def close(self) -> None:
-        """Let go of the workspace."""
-        self.threads.close()
-        self._loop.run(self._checkpoints.conn.close())
-        self._loop.close()
-        self.model.close()
-        self.records.close()
-        self.example_store.close()
-        self.ledger.close()
-        self.audit.close()
-        self.deferral.close()
-        self.egress.close()
-        self.store.close()
-        self._held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -437,13 +293,6 @@ class Agent:
         chosen = names if collection is None else [collection]
         return [{"collection": c, "id": i, "version": v} for c in chosen for i, v, _ in seen.entries(c)]
 
-    def documents_of(self, principal: Principal) -> ReadableDocuments:
-        """The documents as somebody may see them."""
-        return ReadableDocuments(self.store, principal.may_read)
-
-    def _who(self, principal: str | None) -> Principal:
-        return self.principal if principal is None else self.access.principal(principal)
-
     async def _events(
         self,
         question: str,
@@ -471,56 +320,6 @@ class Agent:
             graph, deps = self._in_thread(permit, thread, collection, cancel)
             async for event in stream(graph, deps, asked, scope, who.name, thread, job):
                 yield event
-
-    def _brief(
-        self,
-        by: Principal,
-        question: str,
-        scope: Scope,
-        passages: Sequence[Passage],
-        draft: Draft | None,
-        history: Sequence[str],
-    ) -> Payload:
-        shown = self.demonstrations.nearest(question, scope, by)
-        return build_payload(question, scope, passages, draft, history, shown)
-
-    def _going_on(self, principal: str, thread: str, collection: str) -> tuple[AskGraph, Deps]:
-        who = self.access.principal(principal)
-        return self._in_thread(self.threads.enter(who, thread, collection), thread, collection, never)
-
-    def _in_thread(self, permit: Permit, thread: str, collection: str, cancel: Cancel) -> tuple[AskGraph, Deps]:
-        """What a question in a thread is answered by, and what it may use."""
-        place = self.place(collection)
-        deps = self._deps(self.cast.playing(*place, permit.principal), permit, place[1], cancel)
-        return self._graph.copy({"checkpointer": self.threads.saver(permit.principal, thread)}), deps
-
-    def _deps(
-        self, players: Players, permit: Permit | None = None, label: str | None = None, cancel: Cancel = never
-    ) -> Deps:
-        """All that one question may use: the stores as its principal sees them; without a permit, as the owner does."""
-        permit = permit or Permit(self.access.principal(OWNER), ())
-        documents = self.documents_of(permit.principal)
-        retriever = players.retriever.over(documents)
-        return Deps(
-            planner=players.planner,
-            tools=self.toolbox.used_by(players.reader, retriever, documents.table_passages),
-            retriever=retriever,
-            judge=self.deferral.judge(permit.principal),
-            guard=self.egress.guard,
-            audit=self.audit,
-            approvals=self.egress.approvals,
-            outcomes=PermittedOutcomes(self.deferral, permit),
-            budget=self.ledger,
-            experts=self.experts,
-            cache=PermittedCache(self.cache, permit),
-            examples=PermittedExamples(self.example_store, permit),
-            brief=partial(self._brief, permit.principal),
-            small_model=players.name,
-            label=label,
-            max_steps=self.settings.small_model.max_steps,
-            shown=self.settings.briefing.passages,
-            cancel=cancel,
-        )
 
     def calibrate(self) -> Calibration:
         """Derive the threshold anew from all outcomes, and say how reliable the confidence is. Raises `AccessError`."""
@@ -580,45 +379,6 @@ class Agent:
         held = [e.model_copy(update={"label": self.taught_at(e)[1]}) for e in stored]
         return list(rows(curate(held), [role_of(e.question, e.scope) for e in held]))
 
-    def promise(self) -> dict[str, Any]:
-        """The threshold in force: what it promises, on what grounds, and what is missing."""
-        fixed = self.settings.deferral.min_confidence
-        if fixed is not None:
-            return {"threshold": fixed, "promise": None, "why": "deferral.min_confidence is set"}
-        if not len(self.experts):
-            return {"threshold": None, "promise": None, "why": "no expert is configured, so there is none to equal"}
-        return self.deferral.derivation.model_dump(mode="json", exclude={"calibrator"})
-
-    def labelled(self, collection: str) -> bool:
-        """Whether drafts of a collection may be compared now with an expert's answers.
-
-        By the collection's policy, by the budget, and by whether any expert is awake.
-        """
-        priced = all(e.input_usd_per_mtok or e.output_usd_per_mtok for e in self.settings.experts)
-        return self.egress.policy.compares(collection) and self.experts.awake() and self.ledger.open(priced=priced)
-
-    def place(self, collection: str) -> tuple[str, str]:
-        """The domain and the access label of a collection: what its adapters go by."""
-        return self.domain(collection), self.access.label(collection)
-
-    def taught_at(self, example: Example) -> tuple[str, str]:
-        """The domain of an example's collection, and the access label that the collection had at the time.
-
-        Examples of before labels were kept go by the present one.
-        """
-        domain, label = self.place(example.scope.collection)
-        return domain, example.label or label
-
-    def domain(self, collection: str) -> str:
-        """What a collection is about."""
-        policy = self.settings.collections.get(collection)
-        return (policy.domain if policy else None) or collection
-
-    def sensitivity(self, collection: str) -> str | None:
-        """What a collection was ingested as."""
-        found = self.store.listing().get(collection)
-        return None if found is None else str(found["sensitivity"])
-
 
 async def answer_of(events: AsyncIterator[Event]) -> Answer:
     """The answer that a question's events end with."""
@@ -627,17 +387,3 @@ async def answer_of(events: AsyncIterator[Event]) -> Answer:
         answer = event.answer or answer
     assert answer is not None
     return answer
-
-
-async def checkpointer(path: Path) -> AsyncSqliteSaver:
-    """The threads' database, bound to the running loop."""
-    return AsyncSqliteSaver(await aiosqlite.connect(path))
-
-
-def model_path(name: str, root: Path) -> Path:
-    """The file that `small_model.path` means, seen from the workspace. Raises `ModelFileError`."""
-    if name == "starter":
-        return starter_path()
-    if name.startswith("hf:"):
-        raise ModelFileError(f"{name}: downloading models comes with a later version; give the path of a .gguf file")
-    return root / Path(name).expanduser()
