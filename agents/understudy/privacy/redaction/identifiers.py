@@ -18,9 +18,10 @@ from understudy.privacy.redaction.net import net_addresses
 
 __all__ = ["Identifiers"]
 
+# Issuers' ranges: 2 to 6 at the head, JCB's old 1800 and 2131; 12 digits (Maestro) to 19.
 CARD = re.compile(
-    r"(?<![\w.,/-])(?:[3-6]\d{3}|2[2-7]\d{2})"
-    r"(?:\d{9,15}|([ -])\d{4}\1\d{4}\1\d{1,7}|([ -])\d{6}\2\d{4,5})(?![\w-]|[.,]\d)"
+    r"(?<![\w.,/-])(?:[3-6]\d{3}|2[2-7]\d{2}|1800|2131)"
+    r"(?:\d{8,15}|([ -])\d{4}\1\d{4}\1\d{1,7}|([ -])\d{6}\2\d{4,5})(?![\w-]|[.,]\d)"
 )
 IBAN = re.compile(r"(?<!\w)[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?(?!\w)")
 

@@ -37,6 +37,7 @@ INTO = CUES["into"]
 FIRM = CUES["firm"]
 WEAK_FIRM = CUES["weak_firm"]
 """Ends the name of an organisation only where another of its words is no common one."""
+ANY_FIRM = FIRM | WEAK_FIRM
 SITES = CUES["sites"]
 NOT_OF_IT = CUES["not_of_it"]
 ENDS = frozenset('.!?:;\n\t"“”•|()[]{}*#>=—–…')
@@ -85,7 +86,7 @@ def listed(text: str, names: Sequence[Stretch], others: Iterable[list[Token]], k
     """Surnames that are common words, too, in a list with names: "Willis and Green"."""
     starts, ends = {s: k for s, _, k in names}, {e: k for _, e, k in names}
     for (token,) in others:
-        if token.low not in known.surnames | known.given or token.low in NOT_OF_IT:
+        if token.low in NOT_OF_IT or not (token.low in known.surnames or token.low in known.given):
             continue
         before = JOINED_BEFORE.search(text, max(0, token.start - 6), token.start)
         after = JOINED_AFTER.match(text, token.stop)
@@ -155,8 +156,9 @@ def linked(text: str, left: Token, right: Token) -> bool:
         return False  # what is somebody's is no part of the name
     if between == ". ":
         return len(left.text) == 1 or left.low in TITLES
-    if between.endswith(" ") and between.strip().lower() in PARTICLES | {"of", "of the", "and"}:
-        return between.strip() in PARTICLES or (between.strip() == "of" and left.low in FIRM)
+    word = between[1:-1].lower() if len(between) > 2 and between[0] == between[-1] == " " else ""
+    if word:
+        return word in PARTICLES or (word == "of" and left.low in FIRM)
     return LINK.match(between) is not None
 
 
@@ -207,7 +209,7 @@ def small_run(run: Sequence[Token]) -> bool:
 
 def firm_at(run: Sequence[Token]) -> int | None:
     """The last word of a run that says it is an organisation, unless it is the first."""
-    return next((i for i in range(len(run) - 1, 0, -1) if run[i].low in FIRM | WEAK_FIRM), None)
+    return next((i for i in range(len(run) - 1, 0, -1) if run[i].low in ANY_FIRM), None)
 
 
 def is_name(token: Token, known: Words, called: bool, english: bool) -> bool:

@@ -31,9 +31,13 @@ def lookalikes(text: str, types: Iterable[str]) -> Iterator[tuple[int, int, Slot
 
     Inside a longer word, too: what stands before it may be replaced.
     """
-    pattern = loose(frozenset(types), within_words=True)
+    kinds = frozenset(types)
+    pattern = loose(kinds, within_words=True)
+    endings = tuple({t.rsplit("_", 1)[-1].lower() for t in kinds} | {"organization"})
     at = 0
     for gate in NUMBERED.finditer(text):
+        if not text[max(0, gate.start() - 32) : gate.start() + 1].lower().endswith(endings):
+            continue
         # A number stands at its end: what comes before is short, brackets and their escapes included.
         start = max(at, gate.start() - 64)
         for match in pattern.finditer(text, start, min(len(text), gate.end() + 32)):
