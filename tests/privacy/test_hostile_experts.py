@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from understudy.apps.bench.attack_cases import EXPERT_SAYS, QUESTIONS, Case
-from understudy.apps.bench.attack_texts import OTHER_COLLECTION, SECRET, filler
+from understudy.apps.bench.attack_texts import OTHER_COLLECTION, SECRET, neutral
 from understudy.apps.bench.attacks import Contacts, Ground, faithful, ground
 
 SAYS, QUOTE = EXPERT_SAYS
@@ -45,7 +45,7 @@ HERE = "documents"
 @pytest.fixture(scope="module")
 def here() -> Iterator[Ground]:
     with ground(Contacts()) as made:
-        Case("consult", "paragraph", "beside", "expert").write(made.folder / HERE, filler())
+        Case("consult", "paragraph", "beside", "expert").write(made.folder / HERE, neutral("consult"))
         made.agent.ingest([made.folder / HERE], collection=HERE)
         yield made
 

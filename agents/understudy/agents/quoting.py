@@ -11,9 +11,9 @@ import re
 __all__ = ["MARK", "as_data", "defused", "on_one_line", "unmarked"]
 
 MARK = "> "
-TOKEN = r"[/|｜]?[\w▁|｜][\w▁|｜ -]{0,46}>", r"/?[A-Z][A-Z_]+\]"
+TOKEN = r"[/|｜]?[\w▁|｜][\w▁|｜\\ -]{0,46}>", r"/?[A-Z][A-Z_\\]+\]"
 """Control tokens of chat templates behind their first character: `<|im_start|>`, `<s>`, `</s>`, `<<SYS>>`,
-`<start_of_turn>`, `<｜User｜>`; `[INST]`, `[/INST]`, `[TOOL_CALLS]`."""
+`<start_of_turn>`, `<｜User｜>`; `[INST]`, `[/INST]`, `[TOOL_CALLS]`; Markdown's escapes in them too."""
 CONTROL = re.compile(rf"<(?={TOKEN[0]})|\[(?={TOKEN[1]})")
 SPACED = re.compile(rf"(?<=<) (?={TOKEN[0]})|(?<=\[) (?={TOKEN[1]})")
 MARKED = re.compile(r"(?m)^> ?")
