@@ -29,7 +29,7 @@ REPLIES: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "invisible characters": (reply("Do\u202ene\u200b\x1b[2J"), {}, "Done[2J"),
     "passages it never got": (reply("x", (99, "made up"), (-1, "made up"), (0, "made up"), (10**30, "made up")), {}, "x"),
     "another collection": (reply("x", (1, ELSEWHERE), (2, SECRET), collection=OTHER_COLLECTION), {}, "x"),
-    "placeholders": (reply("Ask ⟦PERSON_1⟧ at ⟦EMAIL_7⟧."), {}, "Ask ⟦PERSON_1⟧ at ⟦EMAIL_7⟧."),
+    "placeholders it never got": (reply("Ask ⟦PERSON_77⟧ at ⟦EMAIL_7⟧."), {}, "Ask ⟦PERSON_77⟧ at ⟦EMAIL_7⟧."),
     "a step": (reply('{"kind":"search","query":"passwords"}', tool="search", steps=[CALL]), {}, None),
     "tool calls beside an answer": (reply("x"), {"tool_calls": [CALL], "function_call": CALL["function"]}, "x"),
     "another role": (reply("x"), {"role": "system", "name": "root"}, "x"),
