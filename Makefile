@@ -4,7 +4,7 @@ PORTIONS = agents/understudy graphs/understudy tools/understudy retrieval/unders
 RUN = .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-e2e check format samples clean
+.PHONY: help install demo test test-slow test-e2e check format samples clean
 
 help: ## list these targets
 	@grep -hE '^[a-z0-9%-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,8 +21,11 @@ install: .venv/.ready ## set up .venv from constraints.txt (compiles llama.cpp: 
 demo: .venv/.ready ## the whole story on sample documents, two minutes at most, no network
 	$(RUN)/understudy demo
 
-test: .venv/.ready ## all tests that need neither root nor real data
-	$(RUN)/pytest -m "not e2e"
+test: .venv/.ready ## all tests that need neither root nor minutes
+	$(RUN)/pytest -m "not e2e and not slow"
+
+test-slow: .venv/.ready ## tests that take minutes: a death at each step of an erasure
+	$(RUN)/pytest -m slow
 
 test-e2e: .venv/.ready ## tests that need root or Debian packages (none so far)
 	@if ls tests/e2e/test_*.py >/dev/null 2>&1; then $(RUN)/pytest -m e2e; \

@@ -16,6 +16,8 @@ from erasure_parts import DEATHS, FERRY, MASTER, build
 from understudy.agents import Agent
 from understudy.core.errors import WorkspaceError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def died(tmp_path_factory: pytest.TempPathFactory) -> Path:
