@@ -13,8 +13,9 @@ import pytest
 from fake_openai import serving
 
 from understudy.agents import Agent
-from understudy.core.errors import ApprovalError
-from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, Settings
+from understudy.core.errors import ApprovalError, ScopeError
+from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, PrincipalSettings, Settings
+from understudy.privacy.audit.reading import Selection
 
 QUESTION = "When does the night train to Oslo leave?"
 
@@ -55,6 +56,26 @@ def test_a_question_waits_over_a_restart_and_sends_what_was_shown(folder: Path) 
     (request,) = server.requests
     assert [m["content"] for m in request["messages"]] == [shown["payload"]["system"], shown["payload"]["user"]]
     assert (answer.status, answer.route, answer.text) == ("done", "expert", "EUR 412.6 million")
+
+
+def test_who_lost_the_label_sees_and_decides_nothing(folder: Path) -> None:
+    def with_labels(url: str, *labels: str) -> Settings:
+        return settings(url).model_copy(update={"principals": {"bob": PrincipalSettings(labels=labels)}})
+
+    with serving("ok") as server:
+        with Agent.open(folder, settings=with_labels(server.url, "default"), principal="bob") as agent:
+            request = agent.ask(QUESTION).approval or ""
+            assert [r["id"] for r in agent.approvals()] == [request]
+        with Agent.open(folder, settings=with_labels(server.url, "other")) as agent:
+            assert agent.approvals(principal="bob") == []
+            for look in (agent.approval, agent.approve, agent.refuse):
+                with pytest.raises(ApprovalError, match="no question waits"):
+                    look(request, principal="bob")
+            assert [r["id"] for r in agent.approvals()] == [request]  # the owner may read it, and can't send it for bob
+            with pytest.raises(ScopeError):
+                agent.approve(request)
+            assert agent.audit.records(Selection(kind="approval")) == []
+        assert server.requests == []
 
 
 def test_a_changed_document_means_that_a_person_is_asked_again(folder: Path) -> None:

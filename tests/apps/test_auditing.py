@@ -11,7 +11,7 @@ from audit_parts import files_in, tampering, written
 from typer.testing import CliRunner, Result
 
 from understudy.apps.cli import app
-from understudy.core.errors import UserError
+from understudy.core.errors import AccessError, UserError
 from understudy.core.workspace import Workspace
 
 
@@ -80,6 +80,16 @@ def test_wrong_input(room: Path, arguments: list[str], words: str) -> None:
     done = audit(room, *arguments)
     assert isinstance(done.exception, UserError)
     assert words in str(done.exception)
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "export"])
+def test_it_takes_one_who_may_read_everything(room: Path, command: str) -> None:
+    (room / "w" / "understudy.toml").write_text('[principals.bob]\nlabels = ["public"]\n')
+    by = ["--workspace", str(room / "w"), "--principal", "bob", "audit", command]
+    done = CliRunner().invoke(app, by)
+    assert isinstance(done.exception, AccessError)
+    assert done.stdout == ""
+    assert audit(room, command).exit_code == 0
 
 
 def test_a_fresh_workspace(tmp_path: Path) -> None:

@@ -231,11 +231,11 @@ class Agent(Assembly):
 
     def approvals(self, *, principal: str | None = None) -> list[dict[str, Any]]:
         """What waits for a principal's approval: to whom it would go, and of which size. The owner sees everyone's."""
-        return self._loop.run(self._approving.listing(self._who(principal).name))
+        return self._loop.run(self._approving.listing(self._who(principal)))
 
     def approval(self, request: str, *, principal: str | None = None) -> dict[str, Any]:
         """One request, with the exact payload that would leave. Raises `ApprovalError`."""
-        return self._loop.run(self._approving.show(request, self._who(principal).name))
+        return self._loop.run(self._approving.show(request, self._who(principal)))
 
     def approve(self, request: str, *, principal: str | None = None) -> Answer:
         """Send what was shown, once, and go on with the question.
@@ -257,9 +257,9 @@ class Agent(Assembly):
 
     def _decided(self, request: str, verdict: Verdict, text: str, principal: str | None) -> Answer:
         decision = Decision(id=request, verdict=verdict, text=text)
-        return self._loop.run(answer_of(self._deciding(decision, self._who(principal).name)))
+        return self._loop.run(answer_of(self._deciding(decision, self._who(principal))))
 
-    async def _deciding(self, decision: Decision, who: str) -> AsyncIterator[Event]:
+    async def _deciding(self, decision: Decision, who: Principal) -> AsyncIterator[Event]:
         async with self.traffic.passing():
             async for event in self._approving.decide(decision, who):
                 yield event

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from langgraph.types import StateSnapshot
 
+from understudy.core.access import Principal
 from understudy.core.audit import Approval, AuditLog
 from understudy.core.egress import Decision, Request, Verdict, content_of, sha256_of
 from understudy.core.errors import ApprovalError
@@ -23,10 +24,13 @@ __all__ = ["Approving"]
 class Approving:
     """The requests of a workspace. Principals decide their own; the owner decides anyone's.
 
+    Who may no longer read what a thread rests on isn't told that anything waits in it.
+
     Args:
         store: ids of requests.
         graph: the ask graph, whose threads wait.
         going_on: the graph and all that a question may use, by its principal, thread and collection.
+        open_to: whether somebody may read all that a thread rests on.
         audit: is told of every decision.
     """
 
@@ -35,50 +39,58 @@ class Approving:
         store: ApprovalStore,
         graph: AskGraph,
         going_on: Callable[[str, str, str], tuple[AskGraph, Deps]],
+        open_to: Callable[[Principal, str], bool],
         audit: AuditLog,
     ) -> None:
-        self._store, self._graph, self._going_on, self._audit = store, graph, going_on, audit
+        self._store, self._graph, self._going_on = store, graph, going_on
+        self._open_to, self._audit = open_to, audit
 
-    async def listing(self, who: str) -> list[dict[str, Any]]:
+    async def listing(self, who: Principal) -> list[dict[str, Any]]:
         """Requests that wait for `who`, without what would leave; those whose thread has gone on are forgotten."""
         found = []
         for noted in self._store.noted():
-            if who not in (OWNER, noted.principal):
+            if who.name not in (OWNER, noted.principal):
                 continue
             held = await self._held(noted)
             if pending(held, noted.id) is None:
                 self._store.close(noted.id)
-            else:
+            elif await self._may_read(who, noted):
                 found.append(shown(noted, held))
         return found
 
-    async def show(self, request: str, who: str) -> dict[str, Any]:
+    async def show(self, request: str, who: Principal) -> dict[str, Any]:
         """A request with the exact payload that would leave. Raises `ApprovalError`."""
         noted, held = await self._waiting(request, who)
         wanted = Request.model_validate(held.values["approval"])
         sent = {"system": wanted.system, "user": wanted.user, "replaced": dict(wanted.replaced)}
         return {**shown(noted, held), "payload": sent}
 
-    async def decide(self, decision: Decision, who: str) -> AsyncIterator[Event]:
+    async def decide(self, decision: Decision, who: Principal) -> AsyncIterator[Event]:
         """Go on with the question that waits; the last event holds its answer.
 
         Raises:
-            ApprovalError: nothing waits under this id.
-            ScopeError: who asked may no longer read what the thread rests on.
+            ApprovalError: nothing waits under this id that they may read.
+            AccessError: whoever asked is no principal any more.
+            ScopeError: whoever asked may no longer read what the thread rests on.
         """
         noted, held = await self._waiting(decision.id, who)
         thread = own_name(noted.thread)
-        await asyncio.to_thread(self._audit.append, record_of(decision, who, noted, held))
+        # First the leave to go on: the log holds no approval that came to nothing.
         graph, deps = self._going_on(noted.principal, thread, noted.collection)
+        await asyncio.to_thread(self._audit.append, record_of(decision, who.name, noted, held))
         async for event in resume(graph, deps, noted.principal, thread, decision):
             yield event
 
-    async def _waiting(self, request: str, who: str) -> tuple[Noted, StateSnapshot]:
+    async def _waiting(self, request: str, who: Principal) -> tuple[Noted, StateSnapshot]:
         for noted in self._store.noted(request):
             held = await self._held(noted)
-            if who in (OWNER, noted.principal) and pending(held, request) is not None:
+            own = who.name in (OWNER, noted.principal)
+            if own and pending(held, request) is not None and await self._may_read(who, noted):
                 return noted, held
         raise ApprovalError(f"no question waits for request {request!r}; understudy approvals list shows those that do")
+
+    async def _may_read(self, who: Principal, noted: Noted) -> bool:
+        return await asyncio.to_thread(self._open_to, who, noted.thread)
 
     async def _held(self, noted: Noted) -> StateSnapshot:
         return await self._graph.aget_state({"configurable": {"thread_id": noted.thread}})

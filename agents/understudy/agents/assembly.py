@@ -148,7 +148,9 @@ class Assembly:
         self._checkpoints = self._loop.run(checkpointer(workspace.threads))
         self.threads = Threads(workspace.threads, self._checkpoints)
         self._graph = build_ask_graph(self._checkpoints)
-        self._approving = Approving(self.egress.approvals, self._graph, self._going_on, self.audit)
+        self._approving = Approving(
+            self.egress.approvals, self._graph, self._going_on, self.threads.open_to, self.audit
+        )
         self._held = ExitStack()
         self.traffic = Traffic()
         self.erasure = Erasure(

@@ -119,7 +119,11 @@ def export_records(
 
 @contextmanager
 def opened(context: typer.Context) -> Iterator[SqliteAuditLog]:
-    """The log of the workspace that was named, which is owned meanwhile."""
+    """The log of the workspace that was named, which is owned meanwhile.
+
+    It holds everybody's records. Raises `AccessError` for who may not read everything.
+    """
+    from understudy.core.access import Access
     from understudy.core.settings import Settings
     from understudy.core.workspace import Workspace
     from understudy.privacy.audit.files import AuditFiles
@@ -127,7 +131,9 @@ def opened(context: typer.Context) -> Iterator[SqliteAuditLog]:
 
     workspace = Workspace.open(context.obj["workspace"])
     with workspace.owned():
-        log = SqliteAuditLog(AuditFiles.of(workspace, Settings.load(workspace.settings).audit))
+        settings = Settings.load(workspace.settings)
+        Access.of(settings).principal(context.obj["principal"]).administers("read the audit log")
+        log = SqliteAuditLog(AuditFiles.of(workspace, settings.audit))
         try:
             yield log
         finally:

@@ -86,6 +86,12 @@ class Threads:
             db.execute(update(owners).where(mine).values(grounds=grounds_text(grounds)))
         return Permit(principal, grounds)
 
+    def open_to(self, principal: Principal, key: str) -> bool:
+        """Whether somebody may read all that a thread, by its key, rests on."""
+        with workspace_errors(self._path), self._engine.begin() as db:
+            kept = db.execute(select(owners.c.grounds).where(owners.c.key == key)).one_or_none()
+        return kept is not None and principal.may_use(grounds_of(kept.grounds))
+
     def listing(self, principal: Principal) -> list[str]:
         """The keys of the threads that somebody may go on with, oldest first."""
         query = select(owners.c.key, owners.c.grounds).where(owners.c.principal == principal.name)
