@@ -9,9 +9,9 @@ from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 
 from understudy.core.audit import Egress, Refusal, Result
-from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, SettingsError
+from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, SettingsError, WorkspaceError
 from understudy.core.fakes import FakeAuditLog, FakeBudget, FakeExpert, FakeGuard
-from understudy.core.protocols import Payload
+from understudy.core.protocols import Outbound, Payload
 from understudy.core.steps import Consult, ToolStep
 from understudy.core.types import Answer, ExpertAnswer, Observation, Passage, Scope
 from understudy.core.usage import Spend
@@ -114,3 +114,18 @@ async def test_over_budget_nothing_is_written_since_nothing_leaves() -> None:
     log = FakeAuditLog()
     await consulted(log, experts=[FakeExpert()], budget=FakeBudget(limit_usd=0.0))
     assert log.held == []
+
+
+async def test_a_paid_reply_is_booked_even_if_it_cant_be_restored() -> None:
+    class Broken(FakeGuard):
+        def restore(self, answer: ExpertAnswer, sent: Outbound) -> ExpertAnswer:
+            raise WorkspaceError("the placeholders can't be read")
+
+    log, budget, second = FakeAuditLog(), FakeBudget(), FakeExpert()
+    answer = await consulted(log, experts=[FakeExpert(), second], guard=Broken(), budget=budget)
+    egress, result = log.held
+    assert isinstance(egress, Egress)
+    assert isinstance(result, Result)
+    assert (result.status, second.asked) == ("answered", [])
+    assert len(budget.settled) == 1
+    assert "the placeholders can't be read" in answer.reason

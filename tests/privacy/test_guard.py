@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from understudy.agents.briefing import bare, build_payload, rewritten
 from understudy.core.egress import Payload
 from understudy.core.errors import EgressRefused
 from understudy.core.settings import CollectionSettings, ExpertSettings, Settings
-from understudy.core.types import Scope
-from understudy.privacy.guard import EgressGuard, Forms
+from understudy.core.types import ExpertAnswer, Scope
+from understudy.privacy.guard import EgressGuard, Forms, Protection
 from understudy.privacy.policy import Policy
+from understudy.privacy.protected import ProtectedValues, Value
+from understudy.privacy.redaction import Redactor, Vaults
 
 EXPERTS = (
     ExpertSettings(name="gpt", model="openai:x"),
@@ -59,3 +64,19 @@ def test_one_collections_policy_is_not_anothers() -> None:
 def test_where_nothing_can_be_redacted_nothing_leaves(sensitivity: str) -> None:
     with pytest.raises(EgressRefused, match="identifiers can't be replaced here"):
         guard(None, sensitivity).check(payload(), "gpt", "ann/t")
+
+
+def test_what_was_checked_is_sent_and_restored_with_the_same_protection(tmp_path: Path) -> None:
+    values = ProtectedValues([Value("Maria Kovac", "PERSON", "test")])
+    held: list[Protection | None] = [Protection(Redactor(values.values), values)]
+    rules = Policy(Settings(experts=EXPERTS), lambda _: "redacted")
+    vaults = Vaults(tmp_path / "privacy.sqlite", b"k" * 32)
+    gate = EgressGuard(rules, Forms(rewritten, bare), lambda _: held.pop(), vaults.of, lambda _: True)
+    asked = build_payload("Who is Maria Kovac?", Scope(collection="default"), [], None, [])
+    sent = gate.check(asked, "gpt", "ann/t")
+    with gate.sending(sent):  # the documents can't be read any more
+        reply = ExpertAnswer(text="⟦PERSON_1⟧ is ill.", expert="gpt")
+    assert gate.restore(reply, sent).text == "Maria Kovac is ill."
+    unchecked = replace(sent, kept_by=None)
+    with pytest.raises(EgressRefused, match="was not checked"):
+        gate.sending(unchecked)

@@ -80,6 +80,8 @@ class Outbound:
     """Whether a person has to approve it first."""
     replaced: Mapping[str, int] = field(default_factory=dict)
     """How many values of each type gave way to placeholders."""
+    kept_by: object = field(default=None, repr=False, compare=False)
+    """What the guard kept values back with, to send and to restore with the same: the guard's own."""
 
 
 class Guard(Protocol):
@@ -104,7 +106,10 @@ class Guard(Protocol):
         ...
 
     def restore(self, answer: ExpertAnswer, sent: Outbound) -> ExpertAnswer:
-        """The answer with values in the place of placeholders, its quotes as the documents have them."""
+        """The answer with values in the place of placeholders, its quotes as the documents have them.
+
+        Raises `WorkspaceError` where placeholders can't be read.
+        """
         ...
 
 

@@ -142,7 +142,7 @@ class EgressGuard:
             raise EgressRefused(
                 f"{why}, and the guard could not take it out: nothing goes to expert {expert!r}", "protected value"
             )
-        return Outbound(made, expert, rule.allows, thread, asks, replaced)
+        return Outbound(made, expert, rule.allows, thread, asks, replaced, protection)
 
     def _redacted(
         self, payload: Payload, bare: bool, protection: Protection, thread: str, edited: str | None
@@ -166,7 +166,7 @@ class EgressGuard:
 
     def sending(self, sent: Outbound) -> AbstractContextManager[None]:
         """While it lasts, this may leave, to this expert, and nothing else."""
-        protection = None if sent.allowance == "all" else self._protection(sent.payload.sources)
+        protection = None if sent.allowance == "all" else protection_of(sent)
 
         def forbidden(text: str) -> str | None:
             return None if protection is None else leftover(protection.values, text)
@@ -178,11 +178,18 @@ class EgressGuard:
         if sent.allowance == "all":
             return answer
         payload = sent.payload
-        vault, protection = self._vault(payload.scope.collection, sent.thread), self._protection(payload.sources)
-        text = answer.text if protection is None else protection.redactor.restore(answer.text, vault)
+        vault = self._vault(payload.scope.collection, sent.thread)
+        text = protection_of(sent).redactor.restore(answer.text, vault)
         found = [as_stored(c, payload.passages, payload.stored or (), vault.value_of) for c in answer.citations]
         kept = tuple(c for c in found if c is not None)
         return answer.model_copy(update={"text": text, "citations": kept, "unseen": sent.allowance == "question"})
+
+
+def protection_of(sent: Outbound) -> Protection:
+    """What kept the values of a payload back when it was checked. Raises `EgressRefused` where nothing did."""
+    if not isinstance(sent.kept_by, Protection):
+        raise EgressRefused("what would leave was not checked against protected values", "protected value")
+    return sent.kept_by
 
 
 def leftover(values: Values, text: str) -> str | None:

@@ -108,11 +108,19 @@ async def paid(deps: Deps, state: AskState, expert: Expert, sent: Outbound) -> t
             await asyncio.to_thread(deps.budget.settle, reservation, came.spent)
         await asyncio.to_thread(deps.audit.append, came)
         raise
-    reply = await asyncio.to_thread(deps.guard.restore, raw, sent)
+    trouble = ""
+    try:  # first of all: whatever becomes of the reply here, it was paid for
+        await asyncio.to_thread(deps.budget.settle, reservation, raw.spent)
+        await asyncio.to_thread(deps.audit.append, success(state, number, expert.name, raw))
+    except WorkspaceError as error:
+        trouble = f"the call could not be booked: {error}"
     try:
-        await asyncio.to_thread(deps.budget.settle, reservation, reply.spent)
-        await asyncio.to_thread(deps.audit.append, success(state, number, expert.name, reply))
+        reply = await asyncio.to_thread(deps.guard.restore, raw, sent)
+    except WorkspaceError:  # says nothing of the expert
+        await asyncio.to_thread(deps.experts.note, expert.name, payload.scope, None, None)
+        raise
+    try:
         await asyncio.to_thread(deps.experts.note, expert.name, payload.scope, reply, None)
     except WorkspaceError as error:
-        return reply, f"the call could not be booked: {error}"
-    return reply, ""
+        trouble = trouble or f"the call could not be booked: {error}"
+    return reply, trouble
