@@ -13,7 +13,16 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.core.egress import Decision
 from understudy.core.errors import ApprovalError, ExpertUnavailableError
-from understudy.core.fakes import FakeApprovals, FakeBudget, FakeExpert, FakeGuard, FakeJudge
+from understudy.core.fakes import (
+    FakeApprovals,
+    FakeBudget,
+    FakeCache,
+    FakeExamples,
+    FakeExpert,
+    FakeGuard,
+    FakeJudge,
+    FakeOutcomes,
+)
 from understudy.core.steps import Consult
 from understudy.core.types import Answer, Observation, Passage, Scope
 from understudy.graphs.ask import AskGraph, build_ask_graph
@@ -84,6 +93,18 @@ async def test_an_edit_that_the_guard_leaves_as_it_is_is_sent() -> None:
     used = deps(expert)
     answer = await decide(graph, used, (await asked(graph, used)).approval, "edit", "How many in all?")
     assert (answer.route, [p.user for p in expert.asked]) == ("expert", ["How many in all?"])
+
+
+@pytest.mark.parametrize(("verdict", "kept"), [("approve", 1), ("edit", 0)])
+async def test_what_was_answered_to_other_words_is_no_answer_to_the_question(verdict: str, kept: int) -> None:
+    cache, outcomes, examples = FakeCache(), FakeOutcomes(), FakeExamples()
+    used = deps(FakeExpert(), cache=cache, outcomes=outcomes, examples=examples)
+    graph = build_ask_graph(InMemorySaver())
+    answer = await decide(graph, used, (await asked(graph, used)).approval, verdict, "How many in all?")
+    assert answer.route == "expert"
+    assert (len(cache.held), len(examples.held)) == (kept, kept)
+    assert [o.expert is not None for o in outcomes.held] == [bool(kept)]
+    assert ("a person reworded what was sent" in answer.reason) is not bool(kept)
 
 
 async def test_an_approval_is_of_one_payload_and_one_expert() -> None:

@@ -6,6 +6,7 @@ of a provider's requests can't be seen, nothing leaves, and the error says which
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from understudy.privacy.transport import Permit, permitted
 __all__ = ["EgressGuard", "Forms", "Protection", "Vault", "leftover"]
 
 Rewrite = Callable[[str], str]
+PLACEHOLDER = re.compile(r"⟦([A-Z][A-Z_]*)_(\d+)⟧")
 
 
 class Vault(Protocol):
@@ -38,11 +40,6 @@ class Redacted(Protocol):
     @property
     def text(self) -> str:
         """What may leave."""
-        ...
-
-    @property
-    def spans(self) -> Mapping[str, int]:
-        """How many values of each type gave way."""
         ...
 
 
@@ -148,21 +145,17 @@ class EgressGuard:
         self, payload: Payload, bare: bool, protection: Protection, thread: str, edited: str | None
     ) -> tuple[Payload, Mapping[str, int]]:
         redactor, vault = protection.redactor, self._vault(payload.scope.collection, thread)
-        replaced: Counter[str] = Counter()
         done: dict[str, str] = {}
 
         def by(text: str) -> str:
             if text not in done:
-                redacted = redactor.redact(text, vault)
-                replaced.update(redacted.spans)
-                done[text] = redacted.text
+                done[text] = redactor.redact(text, vault).text
             return done[text]
 
         made = (self._forms.bare if bare else self._forms.rewritten)(payload, by)
         if edited is not None:
-            replaced.clear()
             made = replace(made, user=by(redactor.restore(edited, vault)))
-        return made, dict(replaced)
+        return made, counted(made.user, vault)
 
     def sending(self, sent: Outbound) -> AbstractContextManager[None]:
         """While it lasts, this may leave, to this expert, and nothing else."""
@@ -190,6 +183,12 @@ def protection_of(sent: Outbound) -> Protection:
     if not isinstance(sent.kept_by, Protection):
         raise EgressRefused("what would leave was not checked against protected values", "protected value")
     return sent.kept_by
+
+
+def counted(text: str, vault: Vault) -> Mapping[str, int]:
+    """How many placeholders of each type stand in a text for values of the thread."""
+    slots = [(kind, int(number)) for kind, number in PLACEHOLDER.findall(text)]
+    return dict(Counter(slot[0] for slot in slots if vault.value_of(slot) is not None))
 
 
 def leftover(values: Values, text: str) -> str | None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 
 from understudy.core.errors import UserError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["approvals"]
 
 approvals = typer.Typer(help="What waits for a person before it leaves.", no_args_is_help=True)
-out = Console()
+out, told = Console(), Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Id = Annotated[str, typer.Argument(help="Of the request, as the waiting answer and `list` name it.")]
 
@@ -74,7 +74,10 @@ def edit(
     """Send another message; it passes the guard again."""
     written = read(text)
     with opened(context) as agent:
-        tell(agent.edit(request, written), as_json)
+        answer = agent.edit(request, written)
+    tell(answer, as_json)
+    if answer.status == "waiting":
+        told.print(f"the guard changed the message, so it was not sent; it waits again as {answer.approval}")
 
 
 @approvals.command("refuse")
@@ -117,7 +120,9 @@ def show_list(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
     if not found:
         console.print("nothing waits for approval")
         return
-    table = Table("request", "question", "collection", "to", "gets", "bytes", "asked by", "")
+    table = Table(
+        Column("request", no_wrap=True, min_width=12), "question", "collection", "to", "gets", "bytes", "asked by", ""
+    )
     for one in found:
         state = "was being sent when the process ended; may have left" if one["may_have_left"] else ""
         row = [one[key] for key in ("id", "question", "collection", "expert", "allows", "bytes", "principal")]

@@ -16,7 +16,7 @@ from langgraph.types import interrupt
 from understudy.core.egress import Decision, Outbound, Payload, Request
 from understudy.graphs.state import AskState, Deps, Run, own_thread
 
-__all__ = ["Unasked", "approve", "approved", "refusal_of"]
+__all__ = ["Unasked", "approve", "approved", "refusal_of", "reworded"]
 
 
 class Unasked(Exception):
@@ -63,6 +63,14 @@ def approved(deps: Deps, state: AskState, payload: Payload, expert: str) -> Outb
     if sent.payload.sha256 != expected or not deps.approvals.use(request["id"]):
         raise Unasked(request_of(state, sent), None if edited is None else sent.payload.user)
     return sent
+
+
+def reworded(state: AskState) -> bool:
+    """Whether what the expert answered was a person's message: it is no answer to the question as it was asked."""
+    request, decision, expert = state["approval"], state["decision"], state["expert"]
+    if request is None or decision is None or expert is None or request["expert"] != expert["expert"]:
+        return False
+    return state["edited"] is not None or decision["verdict"] == "edit"
 
 
 def refusal_of(state: AskState) -> str | None:

@@ -23,7 +23,7 @@ from understudy.core.errors import WorkspaceError
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Taken, ToolStep
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Message, Observation, Outcome, Scope
 from understudy.core.usage import SmallTokens
-from understudy.graphs.approving import approve
+from understudy.graphs.approving import approve, reworded
 from understudy.graphs.consulting import consult
 from understudy.graphs.outcome import answered
 from understudy.graphs.remembering import cache_key, learn, near_of, recall
@@ -210,7 +210,7 @@ def outcome_of(state: AskState, small_model: str) -> Outcome:
     """What a finished question teaches about drafts like its own."""
     draft = Draft.model_validate(state["draft"]) if state["draft"] else None
     drawn = state["outcome"] != "accept" or state["audit"]
-    seen = state["expert"] is not None and not state["expert"].get("unseen", False)
+    seen = state["expert"] is not None and not state["expert"].get("unseen", False) and not reworded(state)
     return Outcome(
         question=state["question"],
         scope=Scope.model_validate(state["scope"]),

@@ -10,6 +10,7 @@ from typing import Any
 from understudy.core.errors import WorkspaceError
 from understudy.core.protocols import Basis, Cached, CacheKey, Near, Retriever
 from understudy.core.types import Answer, Draft, Example, ExpertAnswer, Message, Scope
+from understudy.graphs.approving import reworded
 from understudy.graphs.outcome import answered
 from understudy.graphs.state import AskState, Run, evidence_of, plain, rests_of
 
@@ -76,6 +77,8 @@ async def learn(state: AskState, runtime: Run) -> AskState:
     What was paid for is answered with even where it can't be kept.
     """
     deps = runtime.context
+    if reworded(state):
+        return {"reason": f"{state['reason']}; a person reworded what was sent, so the answer is not kept"}
     example = Example(
         question=state["question"],
         scope=Scope.model_validate(state["scope"]),
