@@ -11,7 +11,7 @@ from audit_parts import files_in, tampering, written
 from typer.testing import CliRunner, Result
 
 from understudy.apps.cli import app
-from understudy.core.errors import AccessError, UserError
+from understudy.core.errors import AccessError, UserError, WorkspaceError
 from understudy.core.workspace import Workspace
 
 
@@ -92,6 +92,15 @@ def test_it_takes_one_who_may_read_everything(room: Path, command: str) -> None:
     assert audit(room, command).exit_code == 0
 
 
+@pytest.mark.parametrize("command", ["list", "verify", "export"])
+def test_a_mistyped_workspace_is_no_empty_one(tmp_path: Path, command: str) -> None:
+    done = audit(tmp_path, command)
+    assert isinstance(done.exception, WorkspaceError)
+    assert "is no workspace; name the folder of one" in str(done.exception)
+    assert not (tmp_path / "w").exists()
+
+
 def test_a_fresh_workspace(tmp_path: Path) -> None:
+    Workspace.open(tmp_path / "w")
     assert "nothing has been recorded" in audit(tmp_path, "list").stdout
     assert audit(tmp_path, "verify").exit_code == 0

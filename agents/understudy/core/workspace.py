@@ -40,6 +40,13 @@ class Workspace:
         workspace.check_version()
         return workspace
 
+    @classmethod
+    def existing(cls, root: Path | str) -> Workspace:
+        """`open`, for what only reads: a mistyped name is no empty workspace. Raises `WorkspaceError`."""
+        if not cls(Path(root).expanduser().absolute()).stamp.is_file():
+            raise WorkspaceError(f"{root} is no workspace; name the folder of one by --workspace")
+        return cls.open(root)
+
     def check_version(self) -> None:
         """Raise `WorkspaceError` unless this program can use the workspace."""
         try:

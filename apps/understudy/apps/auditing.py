@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from understudy.core.errors import UserError
 
@@ -129,7 +129,7 @@ def opened(context: typer.Context) -> Iterator[SqliteAuditLog]:
     from understudy.privacy.audit.files import AuditFiles
     from understudy.privacy.audit.log import SqliteAuditLog
 
-    workspace = Workspace.open(context.obj["workspace"])
+    workspace = Workspace.existing(context.obj["workspace"])
     with workspace.owned():
         settings = Settings.load(workspace.settings)
         Access.of(settings).principal(context.obj["principal"]).administers("read the audit log")
@@ -181,7 +181,17 @@ def anchor_of(text: str) -> Anchor:
 
 def show_records(records: list[dict[str, Any]]) -> None:
     """A line for each record."""
-    table = Table("no.", "time", "what", "who", "thread", "expert", "details", box=None, pad_edge=False)
+    table = Table(
+        "no.",
+        Column("time", no_wrap=True, min_width=19),
+        "what",
+        "who",
+        "thread",
+        "expert",
+        "details",
+        box=None,
+        pad_edge=False,
+    )
     for record in records:
         who = record.get("by") or record.get("principal") or ""
         cells = (record["number"], record["time"][:19], record["kind"], who, record.get("thread", ""))
