@@ -6,7 +6,7 @@ from example_parts import example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from understudy.core.provenance import behind, dumped, fingerprint, fingerprints, loaded, together, touched
+from understudy.core.provenance import UNKNOWN, behind, dumped, fingerprint, fingerprints, loaded, together, touched
 from understudy.core.types import Scope
 
 names = st.text(max_size=4)
@@ -34,9 +34,13 @@ def test_fingerprints_lead_where_the_trace_leads(trace: list[Scope], document: S
     assert led == touched(trace, document)
 
 
-def test_an_example_of_before_rests_on_its_evidence_and_in_a_thread_on_anything_there() -> None:
+def test_an_example_of_before_rests_on_its_evidence_and_in_a_thread_on_anything() -> None:
     old = example("12", "12", "It was 12.")
     report = Scope(collection="default", document="report.md")
     assert behind(old) == (report,)
-    assert behind(old.model_copy(update={"history": ("Before?",)})) == (Scope(collection="default"), report)
+    assert behind(old.model_copy(update={"history": ("Before?",)})) == (
+        Scope(collection=UNKNOWN),
+        Scope(collection="default"),
+        report,
+    )
     assert behind(old.model_copy(update={"rests_on": ()})) == ()

@@ -138,6 +138,28 @@ def test_a_follow_up_in_another_collection_gets_the_least_of_both(folder: Path, 
     assert "Question: When does the night train to ⟦PLACE_1⟧ leave?" in sent(server)
 
 
+def test_what_a_mixed_thread_taught_takes_nothing_along(folder: Path, tmp_path: Path) -> None:
+    """An answer in an open collection's name may restate a protected one's: no later question shows it in clear."""
+    (tmp_path / "trains.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.\n")
+    quote = "The night train to Oslo leaves at 22:40"
+    said = reply(answer="at 22:40", citations=[{"passage": 1, "quote": quote}])
+    with serving(said) as server:
+        given = settings(server.url)
+        both = given.model_copy(
+            update={"collections": {**given.collections, "open": CollectionSettings(sensitivity="open")}}
+        )
+        with Agent.open(folder, settings=both) as agent:
+            agent.ingest([tmp_path / "trains.md"], collection="open")
+            first = agent.ask(QUESTION)
+            agent.ask("When does Maria Kovac's night train to Oslo leave?", collection="open", thread=first.thread)
+            assert agent.example_store.count() == 2
+            server.requests.clear()
+            agent.ask("From which platform does the night train to Oslo leave?", collection="open")
+    assert "leaves at 22:40 from platform seven" in sent(server)
+    for value in ("Maria", "Kovac"):
+        assert value not in sent(server), value
+
+
 def test_a_recorded_expert_is_asked_by_the_question_as_it_was(folder: Path) -> None:
     quote = "Maria Kovac was admitted on 3 May"
     said = {"question": QUESTION, "text": "amoxicillin", "citations": [{"document": "maria-kovac.md", "quote": quote}]}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 
+from understudy.agents.cache.semantic import place_of
+from understudy.agents.records import digest
 from understudy.core.audit import Egress, Refusal, Result
 from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, SettingsError, WorkspaceError
-from understudy.core.fakes import FakeAuditLog, FakeBudget, FakeExpert, FakeGuard
+from understudy.core.fakes import FakeAuditLog, FakeBudget, FakeCache, FakeExpert, FakeGuard
 from understudy.core.protocols import Outbound, Payload
 from understudy.core.steps import Consult, ToolStep
 from understudy.core.types import Answer, ExpertAnswer, Observation, Passage, Scope
@@ -129,3 +132,29 @@ async def test_a_paid_reply_is_booked_even_if_it_cant_be_restored() -> None:
     assert (result.status, second.asked) == ("answered", [])
     assert len(budget.settled) == 1
     assert "the placeholders can't be read" in answer.reason
+
+
+async def test_the_guard_is_told_of_all_that_the_thread_rests_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the turn that was asked of another collection is kept no longer."""
+    monkeypatch.setattr("understudy.graphs.ask.KEPT_TURNS", 1)
+    guard, graph = FakeGuard(), build_ask_graph(InMemorySaver())
+    for number, collection in enumerate("abb"):
+        deps = fake_deps(FOUND, SEARCH, Consult(reason="unsure"), guard=guard, experts=[FakeExpert()])
+        await ask(graph, deps, f"What was revenue {number}?", Scope(collection=collection), "ann", "t")
+    assert [p.sources for p in guard.passed] == [("a",), ("b", "a"), ("b", "a")]
+
+
+async def test_the_same_thread_of_another_collection_is_another_to_the_cache() -> None:
+    keys, cache, graph = [], FakeCache(), build_ask_graph(InMemorySaver())
+    recall = cache.recall
+    cache.recall = lambda key: (keys.append(key), recall(key))[1]  # type: ignore[method-assign]
+    for thread in "ab":
+        for collection in (thread, "b"):
+            deps = fake_deps(FOUND, SEARCH, Consult(reason="unsure"), cache=cache, experts=[FakeExpert()])
+            await ask(graph, deps, "What was revenue?", Scope(collection=collection), "ann", thread)
+    _, after_a, _, after_b = keys
+    assert (after_a.asked_of, after_b.asked_of) == (("a",), ("b",))
+    assert replace(after_a, asked_of=()) == replace(after_b, asked_of=())
+    assert digest(after_a) != digest(after_b)
+    dated = [replace(key, question="Who founded Acme in 2019?") for key in (after_a, after_b)]
+    assert place_of(dated[0]) != place_of(dated[1])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from understudy.core.access import Principal
 from understudy.core.protocols import folded
+from understudy.core.provenance import behind
 from understudy.core.types import Example, Scope
 from understudy.distillation.curate import fault_of
 
@@ -52,7 +53,8 @@ class Demonstrations:
     def nearest(self, question: str, scope: Scope, by: Principal | None = None) -> list[Example]:
         """The nearest first, each question once, and the present one not at all.
 
-        Shown are only those that rest on what `by` may read, who asks.
+        Shown are only those that rest on what `by` may read, who asks, and on nothing of another collection: one from a
+        thread that was asked of several says what is in the others.
         """
         if not self._count:
             return []
@@ -66,6 +68,8 @@ class Demonstrations:
         shown: dict[str, Example] = {}
         for example in examples:
             if by is not None and not (by.may_read(scope.collection) and by.may_use(example.grounds)):
+                continue
+            if any(s.collection != scope.collection for s in behind(example)):
                 continue
             same = folded(example.question) == folded(question) and example.scope == scope
             if not same:

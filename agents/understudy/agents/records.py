@@ -114,4 +114,4 @@ class Records:
 def digest(key: CacheKey) -> str:
     """The hash of everything that must be equal for a hit."""
     parts = [folded(key.question), key.scope.model_dump_json(), key.principal]
-    return hashlib.sha256(json.dumps([*parts, *map(folded, key.history)]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([*parts, *map(folded, key.history), *key.asked_of]).encode()).hexdigest()

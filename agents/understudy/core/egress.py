@@ -30,7 +30,7 @@ class Payload:
     earlier: tuple[str, ...] = ()
     """The collections that the thread's earlier questions were asked of: a draft may hold what was answered then."""
     rests_on: tuple[Scope, ...] = ()
-    """The documents behind what is shown besides the evidence, such as earlier answers: see `core.provenance`."""
+    """The documents behind the thread and the earlier answers that are shown: see `core.provenance`."""
     draft: Draft | None = None
     """What `user` was made of besides, to make it anew."""
     history: tuple[str, ...] = ()
@@ -51,7 +51,8 @@ class Payload:
     @property
     def sources(self) -> tuple[str, ...]:
         """Every collection that it draws on."""
-        return tuple(dict.fromkeys((self.scope.collection, *self.earlier)))
+        behind = (scope.collection for scope in self.rests_on)
+        return tuple(dict.fromkeys((self.scope.collection, *self.earlier, *behind)))
 
 
 def content_of(system: str, user: str) -> bytes:

@@ -240,6 +240,8 @@ class CacheKey:
     scope: Scope
     principal: str
     history: tuple[str, ...] = ()
+    asked_of: tuple[str, ...] = ()
+    """The collection that each question of `history` was asked of."""
 
 
 @dataclass(frozen=True)

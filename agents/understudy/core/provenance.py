@@ -13,7 +13,20 @@ from collections.abc import Iterable, Sequence
 
 from understudy.core.types import Evidence, Example, Scope
 
-__all__ = ["behind", "dumped", "fingerprint", "fingerprints", "loaded", "read_in", "together", "touched"]
+__all__ = [
+    "UNKNOWN",
+    "behind",
+    "dumped",
+    "fingerprint",
+    "fingerprints",
+    "loaded",
+    "read_in",
+    "together",
+    "touched",
+]
+
+UNKNOWN = ""
+"""A collection that something may rest on, nobody knows which: it counts as the most sensitive one."""
 
 
 def together(*parts: Iterable[Scope]) -> tuple[Scope, ...]:
@@ -29,10 +42,10 @@ def read_in(scope: Scope, evidence: Evidence) -> tuple[Scope, ...]:
 
 
 def behind(example: Example) -> tuple[Scope, ...]:
-    """What an example rests on; one of before that was noted, on its evidence, and in a thread on anything there."""
+    """What an example rests on; one of before that was noted, on its evidence, and in a thread on anything."""
     if example.rests_on is not None:
         return example.rests_on
-    thread = [Scope(collection=example.scope.collection)] if example.history else []
+    thread = [Scope(collection=c) for c in (example.scope.collection, UNKNOWN)] if example.history else []
     return together(read_in(example.scope, example.evidence), thread)
 
 

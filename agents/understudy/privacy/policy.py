@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from understudy.core.errors import SettingsError
+from understudy.core.provenance import UNKNOWN
 from understudy.core.settings import Allowance, CollectionSettings, Egress, Reach, Sensitivity, Settings
 
 __all__ = ["TABLE", "Policy", "Rule"]
@@ -20,8 +21,6 @@ TABLE: Mapping[tuple[Sensitivity, Reach], Allowance] = {
     ("local", "private"): "question",
 }
 LEAST_TO_MOST: tuple[Allowance, ...] = get_args(Allowance)
-UNKNOWN = ""
-"""A collection that an earlier question was asked of, nobody knows which: it counts as the most sensitive one."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     passed = dict(state["passed"])
     try:
         payload = await asyncio.to_thread(briefed, deps, state, scope, evidence)
-        update["rests_on"] = plain(rests_of(state, payload.rests_on))
+        payload = replace(payload, rests_on=rests_of(state, payload.rests_on))  # the draft may tell of any of it
+        update["rests_on"] = plain(payload.rests_on)
         for expert in await asyncio.to_thread(deps.experts.ranked, payload):
             try:
                 if expert.name in state["passed"]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from understudy.core.errors import WorkspaceError
 from understudy.core.protocols import Basis, Cached, CacheKey, Near, Retriever
+from understudy.core.provenance import UNKNOWN
 from understudy.core.types import Answer, Draft, Example, ExpertAnswer, Message, Scope
 from understudy.graphs.approving import reworded
 from understudy.graphs.outcome import answered
@@ -20,7 +21,8 @@ __all__ = ["cache_key", "learn", "near_of", "recall"]
 def cache_key(state: AskState) -> CacheKey:
     """What must be equal for an answer to be given again."""
     history = tuple(turn["question"] for turn in state["turns"])
-    return CacheKey(state["question"], Scope.model_validate(state["scope"]), state["principal"], history)
+    asked_of = tuple(turn.get("collection", UNKNOWN) for turn in state["turns"])
+    return CacheKey(state["question"], Scope.model_validate(state["scope"]), state["principal"], history, asked_of)
 
 
 def basis_of(state: AskState, answer: Answer) -> Basis:

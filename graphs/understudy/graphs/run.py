@@ -15,6 +15,7 @@ from langsmith import tracing_context
 
 from understudy.core.egress import Decision
 from understudy.core.errors import ApprovalError, InternalError
+from understudy.core.provenance import UNKNOWN
 from understudy.core.types import Answer, Evidence, Scope, StepRecord
 from understudy.core.usage import SmallTokens
 from understudy.graphs.ask import AskGraph
@@ -67,9 +68,10 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | N
 
 
 def trace_of(held: Any) -> list[dict[str, Any]]:
-    """What a thread rests on; one of before that was noted may rest on all of the collection it last asked."""
+    """What a thread rests on; one of before that was noted may rest on anything."""
     if "turns" in held and "rests_on" not in held:
-        return plain([Scope(collection=held["scope"]["collection"])])
+        asked = [held["scope"]["collection"], *([UNKNOWN] if held["turns"] else [])]
+        return plain([Scope(collection=collection) for collection in asked])
     return plain(rests_of(held)) if held else []  # a question that was killed has read, and has noted nothing
 
 

@@ -201,7 +201,7 @@ def place_of(key: CacheKey) -> str | None:
     facts = facts_of(key.question)
     if facts is None:
         return None
-    parts = [facts.digest, key.scope.model_dump_json(), key.principal, *map(folded, key.history)]
+    parts = [facts.digest, key.scope.model_dump_json(), key.principal, *map(folded, key.history), *key.asked_of]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
