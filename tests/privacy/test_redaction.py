@@ -222,3 +222,16 @@ def test_names_and_addresses_come_back_too(text: str, redactor: Redactor, tmp_pa
     assert all(f.text == text[f.start : f.end] for f in found)
     assert all(a.end <= b.start for a, b in pairwise(found))
     assert redactor.restore(redactor.redact(text, vault).text, vault) == text
+
+
+@pytest.mark.parametrize("words", ["at age 1", "Account 1 was closed", "AGE 1", "account-1", "accounts [and account 1"])
+def test_everyday_words_are_no_placeholders(words: str, redactor: Redactor, vault: Vault) -> None:
+    assert redactor.redact("0815", vault).text == "⟦ACCOUNT_1⟧"
+    assert vault.assign([("AGE", "97")]) == ["⟦AGE_1⟧"]
+    assert redactor.restore(words, vault) == words
+
+
+@pytest.mark.parametrize("reply", ["ACCOUNT_1", "[account 1]", "⟦ACCOUNT 1", r"ACCOUNT\_1", "account%5F1"])
+def test_they_are_with_brackets_or_an_underscore(reply: str, redactor: Redactor, vault: Vault) -> None:
+    redactor.redact("0815", vault)
+    assert redactor.restore(f"So {reply}, then.", vault) == "So 0815, then."

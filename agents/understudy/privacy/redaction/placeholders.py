@@ -15,6 +15,8 @@ OPENING = r"⟦|〚|【|⟨|〈|«|\\u27e6|&\#10214;|&\#x27e6;|&lobrk;|%E2%9F%A6
 CLOSING = r"⟧|〛|】|⟩|〉|»|\\u27e7|&\#10215;|&\#x27e7;|&robrk;|%E2%9F%A7|&gt;|\\?\]|\\?\}|>"
 OURS = frozenset({"⟦", "〚", "⟧", "〛", "\\u27e6", "\\u27e7", "%e2%9f%a6", "%e2%9f%a7", "&lobrk;", "&robrk;"})
 """Brackets that nobody writes but around a placeholder: one of them alone goes too."""
+DISTINCT = frozenset(("PERSON", "ORGANISATION", "EMAIL", "IBAN", "NATIONAL_ID", "BIRTH_DATE", "IP", "URL"))
+"""Types that stand for a placeholder without brackets or underscores too; "age 1" or "account 1" may be just that."""
 BETWEEN = r"(?:\\?_|[\s\#-]|&\#95;|%5F){0,2}"
 NUMBERED = re.compile(r"[A-Za-z](?:\\?_|[\s#-]|&#95;|%5F){0,2}[0-9]", re.IGNORECASE)
 # Experts spell one type the American way.
@@ -68,8 +70,9 @@ def mended(text: str, types: frozenset[str], value_of: Callable[[Slot], str | No
     """A text between placeholders that came back as they were sent, with those restored that did not."""
 
     def filled(match: re.Match[str]) -> str:
-        value = value_of(slot_of(match))
-        if value is None:
+        slot = slot_of(match)
+        value = value_of(slot)
+        if value is None or not (slot[0] in DISTINCT or marked(match)):
             return match[0]
         opening, closing, ending = match["open"] or "", match["close"] or "", match["ending"] or ""
         if opening and closing:
@@ -77,6 +80,13 @@ def mended(text: str, types: frozenset[str], value_of: Callable[[Slot], str | No
         return left(opening) + value + ending + left(closing)
 
     return loose(types).sub(filled, text)
+
+
+def marked(match: re.Match[str]) -> bool:
+    """Whether a match has a pair of brackets, one that only placeholders have, or an underscore before its number."""
+    opening, closing = match["open"] or "", match["close"] or ""
+    ours = left(opening) != opening or left(closing) != closing
+    return bool(ours or (opening and closing) or re.search("_|&#95;|%5F", match["between"], re.IGNORECASE))
 
 
 def left(brackets: str) -> str:
@@ -103,7 +113,7 @@ def loose(types: frozenset[str], within_words: bool = False) -> re.Pattern[str]:
     alone = "" if within_words else r"(?<![^\W_])"
     return re.compile(
         rf"""(?:(?P<open>(?:{OPENING}){{1,2}}\s?)|{alone})
-        (?P<kind>{names}){BETWEEN}(?P<number>[0-9]{{1,6}})(?![0-9])
+        (?P<kind>{names})(?P<between>{BETWEEN})(?P<number>[0-9]{{1,6}})(?![0-9])
         (?:(?P<ending>(?:['’]|&\#39;)?[a-z]{{1,3}}|['’])?(?P<close>\s?(?:{CLOSING}){{1,2}}))?""",
         re.IGNORECASE | re.VERBOSE,
     )
