@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from understudy.agents.briefing import bare, build_payload, rewritten
+from understudy.agents.briefing import OWN_WORDS, bare, build_payload, rewritten
 from understudy.core.egress import Payload
 from understudy.core.errors import EgressRefused
 from understudy.core.settings import CollectionSettings, ExpertSettings, Settings
-from understudy.core.types import ExpertAnswer, Scope
-from understudy.privacy.guard import EgressGuard, Forms, Protection
+from understudy.core.types import ExpertAnswer, Passage, Scope
+from understudy.privacy.guard import EgressGuard, Forms, Protection, leftover
 from understudy.privacy.policy import Policy
 from understudy.privacy.protected import ProtectedValues, Value
 from understudy.privacy.redaction import Redactor, Vaults
@@ -80,3 +80,32 @@ def test_what_was_checked_is_sent_and_restored_with_the_same_protection(tmp_path
     unchecked = replace(sent, kept_by=None)
     with pytest.raises(EgressRefused, match="was not checked"):
         gate.sending(unchecked)
+
+
+@pytest.mark.parametrize(
+    ("text", "leaks"),
+    [
+        ("[passage 1]\n> Ward 7\n\nEarlier questions:\nWho?\n\nQuestion: what?", False),
+        ('> - Who?\n>   {"answer": "7B", "not_in_documents": false, "quotes": []}', False),
+        ("The small model's draft, which may be wrong:\n> 7B", False),
+        ("Question: who is Question?", True),
+        ("[passage 1]\n> Question: what?", True),
+        ("[passage 1]\n> [passage 2]", True),
+        ("[passage 1]\n> the answer", True),
+        ("Question: model", True),
+    ],
+)
+def test_our_own_words_are_no_leak_and_the_same_words_elsewhere_are(text: str, leaks: bool) -> None:
+    values = ProtectedValues([Value(n, "PERSON", "test") for n in ("Question", "Passage", "Answer", "Model", "Quotes")])
+    assert (leftover(values, text, OWN_WORDS) is not None) == leaks
+
+
+def test_a_patient_called_question_does_not_close_the_collection(tmp_path: Path) -> None:
+    values = ProtectedValues([Value(n, "PERSON", "test") for n in ("Anna Question", "Question", "Passage")])
+    rules = Policy(Settings(experts=EXPERTS), lambda _: "redacted")
+    vaults = Vaults(tmp_path / "privacy.sqlite", b"k" * 32)
+    kept = Protection(Redactor(values.values), values)
+    gate = EgressGuard(rules, Forms(rewritten, bare, OWN_WORDS), lambda _: kept, vaults.of, lambda _: True)
+    passage = Passage(document="d", title="T", version="v", location="p", start=0, end=4, text="Ward", score=1.0)
+    asked = build_payload("Who is Anna Question?", Scope(collection="default"), [passage], None, [])
+    assert gate.check(asked, "gpt", "ann/t").payload.user.endswith("Question: Who is ⟦PERSON_1⟧?")

@@ -67,6 +67,25 @@ async def test_nor_do_they_in_headers_or_the_address(server: FakeOpenAI, more: d
     assert server.requests == []
 
 
+async def test_constants_of_the_client_and_the_model_are_no_leak(server: FakeOpenAI) -> None:
+    names = ("Python", "Content", "Chat", "Sonnet", "Linux")
+    values = ProtectedValues([Value(name, "PERSON", "test") for name in names])
+    permit = Permit("gpt", PERMIT.texts, lambda text: leftover(values, text))
+    door = Door("gpt", server.url, 5, "sonnet-5")
+    headers = {"user-agent": "AsyncOpenAI/Python 2.8", "x-stainless-lang": "python", "x-stainless-os": "Linux"}
+    with permitted(permit):
+        done = await post(door, server.url, body(*PERMIT.texts, model="sonnet-5"), headers=headers)
+        assert done.status_code == 200
+        for content, more in (
+            (body(*PERMIT.texts, model="sonnet-6"), headers),
+            (body(*PERMIT.texts, metadata={"python": 1}), headers),
+            (body(*PERMIT.texts), headers | {"x-lang": "python"}),
+        ):
+            with pytest.raises(EgressRefused, match="protected value"):
+                await post(door, server.url, content, headers=more)
+    assert len(server.requests) == 1
+
+
 async def test_without_a_permit_or_with_anothers_nothing_leaves(server: FakeOpenAI) -> None:
     door = Door("gpt", server.url, 5)
     with pytest.raises(EgressRefused, match="did not pass"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from understudy.core.provenance import behind, together
 from understudy.core.steps import MOST_QUOTES
 from understudy.core.types import Draft, Example, Passage, Scope
 
-__all__ = ["bare", "build_payload", "rewritten"]
+__all__ = ["OWN_WORDS", "bare", "build_payload", "rewritten"]
 
 SYSTEM = """\
 You are consulted by a small local model that answers questions from private documents.
@@ -31,6 +32,14 @@ Reply with one JSON object and nothing else:
 {"answer": "...", "not_in_documents": false, "citations": []}
 If the answer depends on the documents, or on a person, organisation or thing that you can't know, say so in "answer"
 and set "not_in_documents" to true."""
+OWN_WORDS = re.compile(
+    r"""^(?:Question:|Earlier[ ]questions:$|\[passage[ ]\d+\]$
+    |How[ ]earlier[ ]questions[ ]were[ ]answered,[ ]from[ ]other[ ]passages:$
+    |The[ ]small[ ]model's[ ]draft,[ ]which[ ]may[ ]be[ ]wrong:$)
+    |(?<=^>[ ]{3}\{")answer(?=":[ ]") | (?<=",[ ]")not_in_documents":[ ](?:true|false),[ ]"quotes(?=":[ ]\[)""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""The words of a message that every message has, whatever is asked: they tell nothing of anybody."""
 Rewrite = Callable[[str], str]
 
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from understudy.agents.briefing import bare, rewritten
+from understudy.agents.briefing import OWN_WORDS, bare, rewritten
 from understudy.core.errors import WorkspaceError
 from understudy.core.settings import Settings
 from understudy.core.workspace import Workspace, write_atomically
@@ -55,7 +55,8 @@ class Egress:
         self._made: dict[tuple[str, ...], Protection] = {}
         self._lock = threading.Lock()
         self.tools = ToolGuard(self.policy, self.protection, self.vaults.of)
-        self.guard = EgressGuard(self.policy, Forms(rewritten, bare), self.protection, self.vaults.of, seen)
+        forms = Forms(rewritten, bare, OWN_WORDS)
+        self.guard = EgressGuard(self.policy, forms, self.protection, self.vaults.of, seen)
 
     def protection(self, collections: Sequence[str]) -> Protection:
         """What keeps the values of some collections back, as their documents stand now.

@@ -63,7 +63,7 @@ class ChatExpert:
     def __init__(self, settings: ExpertSettings) -> None:
         self._settings = settings
         self._model: Any = None
-        self._door = Door(settings.name, settings.base_url, settings.timeout_s)
+        self._door = Door(settings.name, settings.base_url, settings.timeout_s, settings.model.partition(":")[2])
 
     @property
     def name(self) -> str:

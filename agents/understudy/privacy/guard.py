@@ -24,6 +24,7 @@ __all__ = ["EgressGuard", "Forms", "Protection", "Vault", "leftover"]
 
 Rewrite = Callable[[str], str]
 PLACEHOLDER = re.compile(r"⟦([A-Z][A-Z_]*)_(\d+)⟧")
+NOTHING = re.compile(r"(?!)")
 
 
 class Vault(Protocol):
@@ -78,10 +79,12 @@ class Forms:
     Attributes:
         rewritten: with every part rewritten.
         bare: of the question alone, rewritten.
+        own: their fixed words, which hold nothing of the question or the documents.
     """
 
     rewritten: Callable[[Payload, Rewrite], Payload]
     bare: Callable[[Payload, Rewrite], Payload]
+    own: re.Pattern[str] = NOTHING
 
 
 class EgressGuard:
@@ -134,7 +137,7 @@ class EgressGuard:
                 "transport",
             )
         made, replaced = self._redacted(payload, rule.allows == "question", protection, thread, edited)
-        why = leftover(protection.values, made.user)  # the other message is the same for everyone
+        why = leftover(protection.values, made.user, self._forms.own)  # the other message is the same for everyone
         if why is not None:
             raise EgressRefused(
                 f"{why}, and the guard could not take it out: nothing goes to expert {expert!r}", "protected value"
@@ -162,7 +165,7 @@ class EgressGuard:
         protection = None if sent.allowance == "all" else protection_of(sent)
 
         def forbidden(text: str) -> str | None:
-            return None if protection is None else leftover(protection.values, text)
+            return None if protection is None else leftover(protection.values, text, self._forms.own)
 
         return permitted(Permit(sent.expert, (sent.payload.system, sent.payload.user), forbidden))
 
@@ -191,9 +194,18 @@ def counted(text: str, vault: Vault) -> Mapping[str, int]:
     return dict(Counter(slot[0] for slot in slots if vault.value_of(slot) is not None))
 
 
-def leftover(values: Values, text: str) -> str | None:
-    """What protected value is left in a text, told by its type alone; `None` where none is that would block."""
+def leftover(values: Values, text: str, own: re.Pattern[str] = NOTHING) -> str | None:
+    """What protected value is left in a text, told by its type alone; `None` where none is that would block.
+
+    Args:
+        values: to look for.
+        text: in which.
+        own: words that are no leak, where all that was found lies inside one match of them.
+    """
     hits = [hit for hit in values.find(text) if hit.value.blocks]
+    if hits:
+        ours = [match.span() for match in own.finditer(text)]
+        hits = [hit for hit in hits if not any(a <= hit.start and hit.end <= b for a, b in ours)]
     if not hits:
         return None
     kinds = ", ".join(sorted({hit.value.type for hit in hits}))

@@ -23,6 +23,18 @@ LONGEST_WORD = 200
 """Characters of a string that is none of the messages, such as a model's name."""
 OWN = frozenset({"authorization", "api-key", "x-api-key", "host"})
 """Headers that hold the expert's key and address."""
+CONSTANT = frozenset(
+    ("accept", "accept-encoding", "accept-language", "connection", "content-length", "content-type", "user-agent")
+)
+"""Headers that a provider's client fills in by itself, the same for every question; and those of `CLIENTS`."""
+CLIENTS = "x-stainless-"
+VOCABULARY = frozenset(
+    (
+        *("model", "messages", "role", "content", "system", "user", "type", "text", "seed", "stream", "temperature"),
+        *("max_tokens", "max_completion_tokens"),
+    )
+)
+"""Words that requests to chat models are made of, as a provider's interface has them."""
 Forbidden = Callable[[str], str | None]
 """Why a text may not leave; `None` where it may."""
 
@@ -35,6 +47,11 @@ class Permit:
     texts: tuple[str, str]
     """The messages: of the system, which is always the same words, and of the user."""
     forbidden: Forbidden
+
+
+def told_by_client(header: str) -> bool:
+    """Whether a header is a constant of the client, its key or its address: not made of any question."""
+    return header in OWN | CONSTANT or header.startswith(CLIENTS)
 
 
 PERMIT: ContextVar[Permit | None] = ContextVar("permit", default=None)
@@ -57,10 +74,11 @@ class Door:
         expert: its name.
         origin: where requests may go; by default wherever the first one goes.
         timeout_s: seconds to wait for the other side.
+        model: what it is called there, by the settings.
     """
 
-    def __init__(self, expert: str, origin: str | None, timeout_s: float) -> None:
-        self._expert = expert
+    def __init__(self, expert: str, origin: str | None, timeout_s: float, model: str | None = None) -> None:
+        self._expert, self._model = expert, model
         self._origin = None if origin is None else origin_of(httpx.URL(origin))
         hooks: Any = {"request": [self._check]}
         # Redirects go wherever the other side says: they aren't followed.
@@ -83,7 +101,7 @@ class Door:
             raise EgressRefused(
                 f"expert {self._expert!r} is at {self._origin}, and a request to {origin} was stopped", "transport"
             )
-        why = fault(permit, request, await request.aread())
+        why = fault(permit, request, await request.aread(), self._model)
         if why is not None:
             raise EgressRefused(f"a request to expert {self._expert!r} was stopped: {why}", "transport")
         self.passed += 1
@@ -94,7 +112,7 @@ def refuse(request: httpx.Request) -> None:
     raise EgressRefused(f"a request to {origin_of(request.url)} that the guard can't see was stopped", "transport")
 
 
-def fault(permit: Permit, request: httpx.Request, body: bytes) -> str | None:
+def fault(permit: Permit, request: httpx.Request, body: bytes, model: str | None) -> str | None:
     """What is wrong with the bytes of a request; `None` if they are what was passed."""
     try:
         words = list(strings(json.loads(body.decode())))
@@ -105,8 +123,10 @@ def fault(permit: Permit, request: httpx.Request, body: bytes) -> str | None:
     others = [word for word in words if word not in permit.texts]
     if any(len(word) > LONGEST_WORD for word in others):
         return "it holds more than the messages that were passed"
-    headers = [value for name, value in request.headers.items() if name.lower() not in OWN]
-    for sent in (permit.texts[-1], request.url.raw_path.decode("ascii", "replace"), *others, *headers):
+    others = [word for word in others if word not in VOCABULARY and word != model]
+    headers = [value for name, value in request.headers.items() if not told_by_client(name.lower())]
+    path = request.url.raw_path.decode("ascii", "replace").removesuffix("/chat/completions")
+    for sent in (permit.texts[-1], path, *others, *headers):
         why = permit.forbidden(sent)
         if why is not None:
             return why
