@@ -41,7 +41,8 @@ def test_ask_prints_one_json_document(ready: Path) -> None:
     assert done.returncode == 0
     answer = json.loads(done.stdout)
     fields = (
-        "version question text status route reason confidence citations expert cost_usd latency_s thread tokens steps"
+        "version question text status route reason confidence citations expert cost_usd latency_s thread tokens steps "
+        "approval"
     )
     assert list(answer) == fields.split()
     assert "search" in done.stderr

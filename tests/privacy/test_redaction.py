@@ -122,6 +122,21 @@ def test_what_is_erased_leaves_no_trace(vaults: Vaults, redactor: Redactor, tmp_
     assert not [f for f in tmp_path.iterdir() if b"jo@acme" in f.read_bytes()]
 
 
+def test_a_thread_that_is_erased_takes_its_placeholders_along(redactor: Redactor, tmp_path: Path) -> None:
+    vaults = Vaults(tmp_path / "v.sqlite", KEY)
+    for tenant, thread in (("acme", "gone"), ("acme", "tools"), ("acme", "stays"), ("other", "gone")):
+        redactor.redact(f"{thread}@{tenant}.example", vaults.of(tenant, thread))
+    tools = vaults.of("acme", "tools")
+    vaults.drop("acme", "gone")
+    vaults.empty("acme", "tools")
+    assert vaults.values() == {"stays@acme.example", "gone@other.example"}
+    assert redactor.restore("⟦EMAIL_1⟧", tools) == "⟦EMAIL_1⟧"
+    assert redactor.redact("new@acme.example", vaults.of("acme", "tools")).text == "⟦EMAIL_2⟧"
+    assert redactor.redact("new@acme.example", vaults.of("acme", "gone")).text == "⟦EMAIL_1⟧"
+    vaults.close()
+    assert not [f for f in tmp_path.iterdir() if b"gone@acme" in f.read_bytes() or b"tools@acme" in f.read_bytes()]
+
+
 def test_two_processes_agree(redactor: Redactor, tmp_path: Path) -> None:
     one, two = (Vaults(tmp_path / "v.sqlite", KEY).of("acme", "t") for _ in range(2))
     assert redactor.redact("a@acme.example", one).text == "⟦EMAIL_1⟧"

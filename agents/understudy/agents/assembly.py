@@ -25,7 +25,7 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.egress import Egress
 from understudy.agents.erasure.erasure import Erasure
-from understudy.agents.erasure.holdings import Forgetful, Library, Placeholders, traced
+from understudy.agents.erasure.holdings import Forgetful, Library, Placeholders, Untied, traced
 from understudy.agents.erasure.learned import Learned
 from understudy.agents.erasure.threads import Conversations
 from understudy.agents.erasure.traffic import Traffic
@@ -160,7 +160,10 @@ class Assembly:
                 self.cache,
                 outcomes,
                 self.example_store,
-                Conversations(workspace.threads, self.ledger.unname),
+                Conversations(
+                    workspace.threads,
+                    Untied(self.ledger, self.egress.vaults, self.egress.approvals, self.store.listing),
+                ),
                 self.records,
                 Placeholders(self.egress.vaults, self.store),
                 Library(self.store, self.retriever, self.encoder),

@@ -95,6 +95,11 @@ class ApprovalStore:
         with workspace_errors(self._path), self._engine.begin() as db:
             db.execute(delete(requests).where(requests.c.id == id))
 
+    def forget(self, thread: str) -> None:
+        """Take out all requests of a thread that is erased."""
+        with workspace_errors(self._path), self._engine.begin() as db:
+            db.execute(delete(requests).where(requests.c.thread == thread))
+
     def noted(self, id: str | None = None) -> list[Noted]:
         """All requests, or the one of an id, oldest first; those whose thread has gone on too."""
         query = select(requests).order_by(requests.c.created)

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from erasure_parts import FERRY, MASTER, PET, RENT, SECRET, TEXT, build, found_in, settings
+from erasure_parts import DOCUMENT, FERRY, MASTER, PET, RENT, SECRET, TEXT, build, found_in, settings
 from typer.testing import CliRunner
 
 from understudy.agents import Agent
 from understudy.apps.cli import app
+from understudy.core.egress import Request
 from understudy.core.errors import AdapterError, ScopeError
 
 
@@ -86,9 +87,27 @@ def test_it_comes_back_as_new(room: Path, workspace: Path) -> None:
 def test_one_that_was_pruned_is_erased_by_its_id(room: Path, workspace: Path, tmp_path: Path) -> None:
     kept = tmp_path / "documents"
     with Agent.open(workspace, settings=settings(room)) as agent:
+        gone, *_ = next(h for h in agent.erasure.holdings if h.kind == "threads").found(DOCUMENT)
+        for thread in (gone, "owner/stays"):
+            request = Request(
+                id=thread,
+                question=RENT[0],
+                collection="default",
+                expert="oracle",
+                allowance="redacted",
+                sha256="0" * 64,
+                system="",
+                user="",
+            )
+            agent.egress.approvals.ask(request, "owner", thread)
+        agent.egress.vaults.of("default", gone).assign([("PERSON", "Jelzibane")])
+        agent.egress.vaults.of("default", "owner/stays").assign([("PERSON", "Harbour Master")])
+        agent.egress.vaults.of("default", "tools").assign([("PERSON", "Oldenquarf")])
         agent.store.remove("default", SECRET)
         report = agent.erase(SECRET)
         assert (report.passages, report.examples) == (0, 5)
+        assert [n.thread for n in agent.egress.approvals.noted()] == ["owner/stays"]
+        assert "Harbour Master" in agent.egress.vaults.values()
     assert not kept.exists()
     assert found_in(workspace) == {}
 

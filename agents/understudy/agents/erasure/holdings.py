@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from understudy.agents.deferral.budget import Ledger
 from understudy.agents.deferral.service import Deferral
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
@@ -12,12 +14,15 @@ from understudy.agents.records import Records
 from understudy.agents.small_model import SmallModel
 from understudy.core.provenance import behind, together
 from understudy.core.types import Scope
+from understudy.graphs.state import thread_key
+from understudy.privacy.approvals import ApprovalStore
 from understudy.privacy.redaction import Vaults
+from understudy.privacy.tools import THREAD
 from understudy.retrieval.embed import MiniLM
 from understudy.retrieval.hybrid import HybridRetriever, body
 from understudy.retrieval.store import DocumentStore
 
-__all__ = ["Forgetful", "Library", "Placeholders", "traced"]
+__all__ = ["Forgetful", "Library", "Placeholders", "Untied", "traced"]
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,33 @@ class Placeholders:
         return [value for value in self.vaults.values() if value.casefold() in words]
 
     def forget(self, document: Scope) -> None:
-        """Erase them from every thread: what a reply still holds of their placeholders is not put back."""
+        """Erase them from every thread: what a reply still holds of their placeholders is not put back.
+
+        What tools were told goes whole: nobody knows of which documents, or of which version of one, it was.
+        """
         self.vaults.forget(self.found(document))
+        self.vaults.empty(document.collection, THREAD)
+
+
+@dataclass(frozen=True)
+class Untied:
+    """What is kept of threads outside their own database: when one is erased, it goes first.
+
+    A thread may have asked several collections, and its placeholders are kept by collection.
+    """
+
+    ledger: Ledger
+    vaults: Vaults
+    approvals: ApprovalStore
+    collections: Callable[[], Iterable[str]]
+
+    def __call__(self, principal: str, thread: str) -> None:
+        """Take a thread of a principal out of the books, and out of what was replaced and asked for in it."""
+        key = thread_key(principal, thread)
+        for collection in self.collections():
+            self.vaults.drop(collection, key)
+        self.approvals.forget(key)
+        self.ledger.unname(principal, thread)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Conversations:
 
     Args:
         path: of LangGraph's database.
-        unnamed: takes a thread of a principal out of the books of what was spent.
+        unnamed: takes a thread of a principal out of all that is kept of it elsewhere.
     """
 
     kind = "threads"

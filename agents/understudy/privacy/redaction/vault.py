@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, TextClause, event, text
 
 from understudy.core.errors import WorkspaceError
 from understudy.core.sqlite import open_sqlite, workspace_errors
@@ -30,6 +30,8 @@ SELECT = text(
 INSERT = text(
     "INSERT INTO placeholders (thread, type, number, digest, value) VALUES (:thread, :type, :number, :digest, :value)"
 )
+DROP = text("DELETE FROM placeholders WHERE thread = :thread")
+EMPTY = text("UPDATE placeholders SET digest = NULL, value = NULL WHERE thread = :thread")
 ERASE = text("UPDATE placeholders SET digest = NULL, value = NULL WHERE value = :value")
 
 
@@ -65,12 +67,17 @@ class Vaults:
 
     def of(self, tenant: str, thread: str) -> Vault:
         """The placeholders of one thread of one tenant; always the same object for the same thread."""
-        key = keyed(keyed(self._key, tenant), thread)
-        name = keyed(key, "thread").hex()
+        key, name = self._thread_key(tenant, thread), self._name(tenant, thread)
         with self._lock:
             if name not in self._open:
                 self._open[name] = Vault(self._engine, self._path, key, name)
             return self._open[name]
+
+    def _thread_key(self, tenant: str, thread: str) -> bytes:
+        return keyed(keyed(self._key, tenant), thread)
+
+    def _name(self, tenant: str, thread: str) -> str:
+        return keyed(self._thread_key(tenant, thread), "thread").hex()
 
     def values(self) -> set[str]:
         """Every value of every thread, so that an erasure can find those of a document."""
@@ -92,6 +99,26 @@ class Vaults:
                 with workspace_errors(self._path), self._engine.connect() as connection:
                     connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
             return erased
+
+    def drop(self, tenant: str, thread: str) -> None:
+        """Erase a thread that is gone, values and numbers, on the disk too."""
+        self._erase(DROP, tenant, thread)
+
+    def empty(self, tenant: str, thread: str) -> None:
+        """Erase the values of a thread that goes on: its placeholders are never given out again."""
+        self._erase(EMPTY, tenant, thread)
+
+    def _erase(self, statement: TextClause, tenant: str, thread: str) -> None:
+        name = self._name(tenant, thread)
+        with self._lock, workspace_errors(self._path):
+            with self._engine.begin() as connection:
+                erased = connection.execute(statement, {"thread": name}).rowcount
+            if erased:
+                with self._engine.connect() as connection:
+                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+            held = self._open.pop(name, None)
+            if held is not None:
+                held.reload()
 
     def close(self) -> None:
         """Close the file."""
