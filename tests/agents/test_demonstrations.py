@@ -22,6 +22,10 @@ def embed(texts: list[str]) -> Sequence[Sequence[float]]:
     return [VECTORS[text] for text in texts]
 
 
+def entries(collection: str) -> list[tuple[str, str, str]]:
+    return [("report.md", "v1", "/report.md")]
+
+
 class Kept:
     def __init__(self, *examples: Example) -> None:
         self.examples = list(examples)
@@ -35,7 +39,7 @@ class Kept:
 
 def test_the_nearest_verified_examples_of_the_collection_come_first_and_new_ones_are_found() -> None:
     kept = Kept(taught("What was profit?"), taught("What was revenue?"))
-    shown = Demonstrations(embed, kept.later, 1)
+    shown = Demonstrations(embed, kept.later, entries, 1)
     assert [e.question for e in shown.nearest("What was income?", Scope())] == ["What was profit?"]
     kept.examples.append(taught("What was income?"))
     other = Scope(document="other.md")
@@ -48,10 +52,20 @@ def test_the_question_itself_and_what_cannot_be_checked_are_not_shown() -> None:
     invented = taught("What was profit?", "$99 million")
     forbidden = taught("What was profit?", may_train=False)
     kept = Kept(invented, forbidden, taught("What was revenue?"))
-    shown = Demonstrations(embed, kept.later, 2)
+    shown = Demonstrations(embed, kept.later, entries, 2)
     assert shown.nearest("What was revenue?", Scope()) == []
     assert [e.question for e in shown.nearest("What was profit?", Scope())] == ["What was revenue?"]
-    assert Demonstrations(embed, kept.later, 0).nearest("What was profit?", Scope()) == []
+    assert Demonstrations(embed, kept.later, entries, 0).nearest("What was profit?", Scope()) == []
+
+
+def test_what_was_learned_of_another_version_of_a_document_is_not_shown() -> None:
+    kept, now = Kept(taught("What was revenue?")), [("report.md", "v2", "/report.md")]
+    shown = Demonstrations(embed, kept.later, lambda _: now, 1)
+    assert shown.nearest("What was profit?", Scope()) == []
+    now[:] = entries("default")
+    assert [e.question for e in shown.nearest("What was profit?", Scope())] == ["What was revenue?"]
+    now.clear()
+    assert shown.nearest("What was profit?", Scope()) == []
 
 
 def test_a_briefing_shows_examples_in_the_form_of_the_reply_before_the_question() -> None:

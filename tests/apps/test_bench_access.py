@@ -22,7 +22,7 @@ from understudy.agents.demonstrations import Demonstrations
 from understudy.agents.examples import open_examples
 from understudy.agents.records import Records
 from understudy.apps.bench.access_stores import KINDS, StoreChecks, Stores
-from understudy.apps.bench.access_truth import Kept, Tally, Truth
+from understudy.apps.bench.access_truth import Kept, Tally, Truth, planted
 from understudy.core.access import Principal
 from understudy.core.settings import ExamplesSettings, Settings
 from understudy.core.workspace import Workspace
@@ -49,7 +49,7 @@ def checks(folder: Path, held: ExitStack) -> StoreChecks:
         DocumentStore(workspace),
         SemanticCache(records, lambda text: embed([text])[0], Settings(), lambda collection: True, lambda: 1.0),
         examples,
-        Demonstrations(embed, examples.later, 10_000),
+        Demonstrations(embed, examples.later, planted, 10_000),
         OutcomeStore(workspace.outcomes, lambda collection: True, ["gpt"]),
         Registry(workspace.adapters),
         Threads(workspace.threads, InMemorySaver()),

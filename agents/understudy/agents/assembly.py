@@ -101,7 +101,10 @@ class Assembly:
             model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
         )
         self.demonstrations = Demonstrations(
-            self.encoder.embed_documents, self.example_store.later, settings.briefing.demonstrations
+            self.encoder.embed_documents,
+            self.example_store.later,
+            self.store.entries,
+            settings.briefing.demonstrations,
         )
         self.audit = SqliteAuditLog(AuditFiles.of(workspace, settings.audit))
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
@@ -131,7 +134,7 @@ class Assembly:
             self.domain,
             lambda payload, expert: self.egress.policy.informs(payload.sources, expert),
         )
-        self.egress = Egress(workspace, settings, self.store, self.sensitivity, self.experts.seen)
+        self.egress = Egress(workspace, settings, self.store, self.store.sensitivity, self.experts.seen)
         self._loop = Loop()
         self.learning = Learning(
             workspace,
@@ -170,7 +173,7 @@ class Assembly:
             ),
             self.store.entries,
             lambda: traced(self.records, self.example_store),
-            Forgetful(self.example_store, self.demonstrations, nearest, self.model, self.deferral),
+            Forgetful(self.example_store, self.demonstrations, nearest, self.model, self.deferral, self.egress.forget),
             self.audit,
         )
 
@@ -279,11 +282,6 @@ class Assembly:
         """What a collection is about."""
         policy = self.settings.collections.get(collection)
         return (policy.domain if policy else None) or collection
-
-    def sensitivity(self, collection: str) -> str | None:
-        """What a collection was ingested as."""
-        found = self.store.listing().get(collection)
-        return None if found is None else str(found["sensitivity"])
 
 
 async def checkpointer(path: Path) -> AsyncSqliteSaver:

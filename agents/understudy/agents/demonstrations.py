@@ -37,6 +37,7 @@ class Demonstrations:
     Args:
         embed: unit vectors of some texts.
         later: a collection's examples after a number, each with its own number, oldest first.
+        entries: id, version and source of each document of a collection, as they are now.
         count: how many are shown at the most.
     """
 
@@ -44,9 +45,10 @@ class Demonstrations:
         self,
         embed: Callable[[list[str]], Sequence[Sequence[float]]],
         later: Callable[[str, int], Sequence[tuple[int, Example]]],
+        entries: Callable[[str], Sequence[tuple[str, str, str]]],
         count: int,
     ) -> None:
-        self._embed, self._later, self._count = embed, later, count
+        self._embed, self._later, self._entries, self._count = embed, later, entries, count
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
 
@@ -54,7 +56,8 @@ class Demonstrations:
         """The nearest first, each question once, and the present one not at all.
 
         Shown are only those that rest on what `by` may read, who asks, and on nothing of another collection: one from a
-        thread that was asked of several says what is in the others.
+        thread that was asked of several says what is in the others. And only those of documents as they are now: what
+        was taken out of a document since doesn't go on leaving.
         """
         if not self._count:
             return []
@@ -65,11 +68,14 @@ class Demonstrations:
             asked = np.asarray(self._embed([question]), dtype=np.float32)[0]
             order = np.argsort(-(np.stack(held.vectors) @ asked), kind="stable")
             examples = [held.examples[at] for at in order]
+        current = {(document, version) for document, version, _ in self._entries(scope.collection)}
         shown: dict[str, Example] = {}
         for example in examples:
             if by is not None and not (by.may_read(scope.collection) and by.may_use(example.grounds)):
                 continue
             if any(s.collection != scope.collection for s in behind(example)):
+                continue
+            if any((p.document, p.version) not in current for p in example.evidence.passages):
                 continue
             same = folded(example.question) == folded(question) and example.scope == scope
             if not same:

@@ -10,6 +10,7 @@ from pathlib import Path
 from understudy.agents.briefing import OWN_WORDS, bare, rewritten
 from understudy.core.errors import WorkspaceError
 from understudy.core.settings import Settings
+from understudy.core.types import Scope
 from understudy.core.workspace import Workspace, write_atomically
 from understudy.privacy.approvals import ApprovalStore
 from understudy.privacy.guard import EgressGuard, Forms, Protection
@@ -73,6 +74,12 @@ class Egress:
                 held = Protection(Redactor(values.values, self._patterns), values)
                 self._made[names] = held
             return held
+
+    def forget(self, document: Scope) -> None:
+        """Drop what is held in memory of a document that is erased."""
+        with self._lock:
+            self._made.clear()
+        self.dictionaries.forget(document)
 
     def close(self) -> None:
         """Close the files."""

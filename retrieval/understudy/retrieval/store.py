@@ -140,6 +140,12 @@ class DocumentStore:
             for r in rows
         }
 
+    def sensitivity(self, collection: str) -> str | None:
+        """What a collection was ingested as; `None` where there is none."""
+        with self._guard(), self._engine.connect() as db:
+            found = db.execute(select(collections.c.sensitivity).where(collections.c.name == collection)).scalar()
+        return None if found is None else str(found)
+
     def revision(self, collection: str) -> int:
         """A number that grows with every change of a collection; -1 where there is none."""
         with self._guard(), self._engine.connect() as db:

@@ -98,6 +98,7 @@ class Forgetful:
     nearest: Nearest
     model: SmallModel
     deferral: Deferral
+    protected: Callable[[Scope], None]
 
     def __call__(self, document: Scope) -> None:
         """Drop it, and derive the threshold from the outcomes that are left."""
@@ -105,6 +106,7 @@ class Forgetful:
         self.demonstrations.forget()
         self.nearest.forget()
         self.model.forget()
+        self.protected(document)
         self.deferral.derive()
 
 

@@ -1,5 +1,6 @@
 """The protected values of collections, as their documents stand now.
 
+Values of earlier versions stay for as long as the process lives: threads and drafts still speak of them.
 They are kept in memory alone: no second copy of what is protected lies on disk, and an erased document leaves none.
 Each version of a document is read once; after that a question costs a look at the collection's revision.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from understudy.core.settings import CollectionSettings, PatternSettings, Settings
-from understudy.core.types import Document
+from understudy.core.types import Document, Scope
 from understudy.privacy.protected.fields import marked_values
 from understudy.privacy.protected.matcher import ProtectedValues
 from understudy.privacy.protected.names import Wording, parts_of, repeated_names, wording_of
@@ -51,8 +52,11 @@ class Terms:
 class Kept:
     """What is known of a collection at one revision."""
 
-    revision: int
+    revision: int | None
+    """`None`: to be read anew."""
     terms: dict[str, Terms]
+    former: dict[str, dict[str, Terms]]
+    """Those of earlier versions, by document and version."""
     values: tuple[Value, ...]
 
 
@@ -67,7 +71,7 @@ class Dictionaries:
     def __init__(self, documents: Documents, settings: Settings) -> None:
         self._documents, self._settings = documents, settings
         self._kept: dict[str, Kept] = {}
-        self._matchers: dict[tuple[str, ...], tuple[tuple[int, ...], ProtectedValues]] = {}
+        self._matchers: dict[tuple[str, ...], tuple[tuple[int | None, ...], ProtectedValues]] = {}
         self._lock = threading.Lock()
 
     def values(self, collection: str) -> tuple[Value, ...]:
@@ -87,6 +91,17 @@ class Dictionaries:
                 self._matchers[names] = held
             return held[1]
 
+    def forget(self, document: Scope) -> None:
+        """Drop what earlier versions of a document brought, and it itself: it is erased."""
+        name, collection = document.document or "", document.collection
+        with self._lock:
+            self._matchers.clear()
+            kept = self._kept.pop(collection, None)
+            if kept is not None:
+                terms = {n: t for n, t in kept.terms.items() if n != name}
+                former = {n: t for n, t in kept.former.items() if n != name}
+                self._kept[collection] = Kept(None, terms, former, ())
+
     def _renewed(self, collection: str) -> Kept:
         revision = self._documents.revision(collection)
         kept = self._kept.get(collection)
@@ -102,7 +117,16 @@ class Dictionaries:
                 terms[name] = known
             elif (document := self._documents.document(collection, name)) is not None:
                 terms[name] = terms_of(document, given.protect, patterns)
-        kept = Kept(revision, terms, together(terms.values(), names=given.protect_names))
+        former = {name: dict(versions) for name, versions in kept.former.items()} if kept is not None else {}
+        for name, known in before.items():
+            if terms.get(name) is not known:
+                former.setdefault(name, {})[known.version] = known
+        values = {v.text: v for v in together(terms.values(), names=given.protect_names)}
+        if former:
+            earlier = (t for versions in former.values() for t in versions.values())
+            for value in together([*terms.values(), *earlier], names=given.protect_names):
+                values.setdefault(value.text, value)
+        kept = Kept(revision, terms, former, tuple(values.values()))
         self._kept[collection] = kept
         return kept
 

@@ -18,7 +18,7 @@ from understudy.agents import Agent
 from understudy.agents.demonstrations import Demonstrations
 from understudy.apps.bench.access_asks import AskChecks, Watched
 from understudy.apps.bench.access_stores import KINDS, StoreChecks, Stores, named
-from understudy.apps.bench.access_truth import OWNER, Tally, Truth
+from understudy.apps.bench.access_truth import OWNER, Tally, Truth, planted
 from understudy.apps.bench.swapping import noisy_adapter
 from understudy.apps.bench.workspaces import bar
 from understudy.core.access import Ground
@@ -110,7 +110,7 @@ def opened(agent: Agent, truth: Truth, tally: Tally, rng: random.Random, state: 
         agent.store,
         agent.cache,
         agent.example_store,
-        Demonstrations(embed, agent.example_store.later, 10_000),
+        Demonstrations(embed, agent.example_store.later, planted, 10_000),
         agent.deferral.store,
         agent.registry,
         agent.threads,

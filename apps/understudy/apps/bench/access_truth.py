@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["Kept", "Tally", "Truth"]
+__all__ = ["Kept", "Tally", "Truth", "planted"]
 
 OWNER = "owner"
 
@@ -96,3 +96,8 @@ class Tally:
             self.leaks.append(f"{what}: {who} got {sorted(found - due)[:3]}")
         if due - found:
             self.lost.append(f"{what}: {who} did not get {sorted(due - found)[:3]}")
+
+
+def planted(_collection: str) -> list[tuple[str, str, str]]:
+    """The one document that planted examples rest on, as it always is."""
+    return [("d", "1", "/d")]
