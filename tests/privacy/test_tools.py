@@ -9,7 +9,6 @@ from langchain_core.tools import BaseTool, tool
 
 from understudy.core.errors import EgressRefused
 from understudy.core.settings import CollectionSettings, Settings
-from understudy.core.types import Scope
 from understudy.privacy.guard import Protection
 from understudy.privacy.policy import Policy
 from understudy.privacy.protected import ProtectedValues, Value
@@ -39,7 +38,7 @@ def guard(folder: Path, sensitivity: str, egress: str = "allow") -> ToolGuard:
 @pytest.mark.parametrize("reach", [None, "cloud", "LOCAL", "nonsense"])
 def test_an_unmarked_tool_gets_placeholders_and_its_result_comes_back_whole(tmp_path: Path, reach: str | None) -> None:
     gate, used = guard(tmp_path, "redacted"), marked(reach)
-    arguments, restored = gate.passed(used, {"name": "Maria Kovac", "tags": ["maria kovac", 3]}, Scope())
+    arguments, restored = gate.passed(used, {"name": "Maria Kovac", "tags": ["maria kovac", 3]}, ["default"])
     assert "aria" not in repr(arguments)
     assert restored(used.invoke({"name": arguments["name"]})) == "Maria Kovac is known"
 
@@ -48,7 +47,7 @@ def test_an_unmarked_tool_gets_placeholders_and_its_result_comes_back_whole(tmp_
     ("reach", "sensitivity"), [("local", "local"), ("local", "redacted"), ("cloud", "open"), ("private", "redacted")]
 )
 def test_what_stays_or_may_go_is_as_it_was(tmp_path: Path, reach: str, sensitivity: str) -> None:
-    arguments, restored = guard(tmp_path, sensitivity).passed(marked(reach), {"name": "Maria Kovac"}, Scope())
+    arguments, restored = guard(tmp_path, sensitivity).passed(marked(reach), {"name": "Maria Kovac"}, ["default"])
     assert (arguments, restored("⟦PERSON_1⟧")) == ({"name": "Maria Kovac"}, "⟦PERSON_1⟧")
 
 
@@ -60,10 +59,18 @@ def test_nothing_goes_where_the_policy_gives_no_evidence(
     tmp_path: Path, sensitivity: str, egress: str, words: str
 ) -> None:
     with pytest.raises(EgressRefused, match=words):
-        guard(tmp_path, sensitivity, egress).passed(marked(None), {"name": "anyone"}, Scope())
+        guard(tmp_path, sensitivity, egress).passed(marked(None), {"name": "anyone"}, ["default"])
 
 
 @pytest.mark.parametrize("disguise", ["M a r i a  K o v a c", "TWFyaWEgS292YWM="])
 def test_what_the_redactor_leaves_stops_the_tool(tmp_path: Path, disguise: str) -> None:
     with pytest.raises(EgressRefused, match="protected value"):
-        guard(tmp_path, "redacted").passed(marked("cloud"), {"name": disguise}, Scope())
+        guard(tmp_path, "redacted").passed(marked("cloud"), {"name": disguise}, ["default"])
+
+
+def test_what_the_thread_read_elsewhere_keeps_arguments_back(tmp_path: Path) -> None:
+    """Its earlier answers stand in the transcript that the arguments were written from."""
+    gate = guard(tmp_path, "open")
+    assert gate.passed(marked("cloud"), {"name": "Maria Kovac"}, ["default"])[0] == {"name": "Maria Kovac"}
+    arguments, _ = gate.passed(marked("cloud"), {"name": "Maria Kovac"}, ["default", "nobody named this one"])
+    assert arguments["name"].startswith("⟦PERSON_")

@@ -230,7 +230,9 @@ class Assembly:
         retriever = players.retriever.over(documents)
         return Deps(
             planner=players.planner,
-            tools=self.toolbox.used_by(players.reader, retriever, documents.table_passages),
+            tools=self.toolbox.used_by(
+                players.reader, retriever, documents.table_passages, [ground.collection for ground in permit.grounds]
+            ),
             retriever=retriever,
             judge=self.deferral.judge(permit.principal),
             guard=self.egress.guard,

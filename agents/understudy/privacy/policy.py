@@ -88,8 +88,11 @@ class Policy:
 
     def strictest(self, collections: Iterable[str], expert: str) -> Rule:
         """The rule for something that draws on several collections: the least of what each gives, asked if any asks."""
-        rules = [self.rule(collection, expert) for collection in collections]
-        return min(rules, key=lambda r: (rank(r.allows), not r.asks))
+        return least(self.rule(collection, expert) for collection in collections)
+
+    def strictest_reaching(self, collections: Iterable[str], name: str, reach: Reach) -> Rule:
+        """The same of whatever `name` stands for, such as a tool, at this reach."""
+        return least(self.reaching(collection, name, reach) for collection in collections)
 
     def informs(self, collections: Iterable[str], expert: str) -> bool:
         """Whether an expert would see evidence, and not the question alone."""
@@ -125,6 +128,11 @@ class Policy:
         """Every collection with every expert, for people: those that the settings name too."""
         names = sorted({*collections, *self._collections})
         return [shown(self.rule(collection, expert)) for collection in names for expert in self._reach]
+
+
+def least(rules: Iterable[Rule]) -> Rule:
+    """That which gives the least, and asks if any does."""
+    return min(rules, key=lambda r: (rank(r.allows), not r.asks))
 
 
 def check_override(name: str, given: CollectionSettings) -> None:

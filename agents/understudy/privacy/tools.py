@@ -13,7 +13,6 @@ from langchain_core.tools import BaseTool
 
 from understudy.core.errors import EgressRefused
 from understudy.core.settings import Reach
-from understudy.core.types import Scope
 from understudy.privacy.guard import Protection, leftover
 from understudy.privacy.policy import Policy
 
@@ -38,9 +37,15 @@ class ToolGuard:
         self._policy, self._protection, self._vault = policy, protection, vault
 
     def passed(
-        self, tool: BaseTool, arguments: Mapping[str, object], scope: Scope
+        self, tool: BaseTool, arguments: Mapping[str, object], sources: Sequence[str]
     ) -> tuple[dict[str, Any], Callable[[str], str]]:
         """Arguments for a tool, and what puts values back in its result.
+
+        Args:
+            tool: which.
+            arguments: as the small model wrote them.
+            sources: the collection that is asked, and those that its thread rests on: what was read of any may stand
+                in them.
 
         Raises:
             EgressRefused: they may not go where the tool runs.
@@ -49,17 +54,17 @@ class ToolGuard:
         reach = reach_of(tool)
         if reach is None:
             return dict(arguments), str
-        rule = self._policy.reaching(scope.collection, tool.name, reach)
+        rule = self._policy.strictest_reaching(sources, tool.name, reach)
         if rule.refusal is not None:
             raise EgressRefused(f"tool {tool.name!r} is not on this machine: {rule.refusal}")
         if rule.asks or rule.allows == "question":
             why = "needs approval, and a tool can't wait for it" if rule.asks else f"is {rule.sensitivity}"
             raise EgressRefused(
-                f"tool {tool.name!r} is not marked as local (metadata reach), and collection {scope.collection!r} {why}"
+                f"tool {tool.name!r} is not marked as local (metadata reach), and collection {rule.collection!r} {why}"
             )
         if rule.allows == "all":
             return dict(arguments), str
-        protection, vault = self._protection([scope.collection]), self._vault(scope.collection, THREAD)
+        protection, vault = self._protection(sources), self._vault(sources[0], THREAD)
 
         def out(value: object) -> object:
             match value:

@@ -24,11 +24,11 @@ SHORT = 80
 """Longest result of a user's tool that becomes a finding, in characters."""
 
 
-Passed = Callable[[BaseTool, Mapping[str, object], Scope], tuple[dict[str, Any], Callable[[str], str]]]
+Passed = Callable[[BaseTool, Mapping[str, object], Sequence[str]], tuple[dict[str, Any], Callable[[str], str]]]
 
 
 def as_they_are(
-    _tool: BaseTool, arguments: Mapping[str, object], _scope: Scope
+    _tool: BaseTool, arguments: Mapping[str, object], _sources: Sequence[str]
 ) -> tuple[dict[str, Any], Callable[[str], str]]:
     """Arguments and results as they are."""
     return dict(arguments), str
@@ -63,8 +63,8 @@ class LocalToolBox:
         tables: the table passages of a collection's documents.
         extra: more LangChain tools; their names must be new.
         limit: passages a search brings.
-        passed: gives a further tool's arguments as they may go where it runs, and what puts its result right again;
-            raises `EgressRefused`.
+        passed: gives a further tool's arguments as they may go where it runs, by the collections that they may draw
+            on, and what puts its result right again; raises `EgressRefused`.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class LocalToolBox:
         passed: Passed = as_they_are,
     ) -> None:
         self._passed = passed
+        self._sources: tuple[str, ...] = ()
         names = [t.name for t in extra]
         for name in names:
             if name in RESERVED or names.count(name) > 1:
@@ -92,9 +93,15 @@ class LocalToolBox:
             *extra,
         )
 
-    def used_by(self, reader: Reader, retriever: Retriever, tables: TableSource | None = None) -> LocalToolBox:
-        """The same tools with another reader, another retriever, and other tables if they are given."""
+    def used_by(
+        self, reader: Reader, retriever: Retriever, tables: TableSource | None = None, sources: Sequence[str] = ()
+    ) -> LocalToolBox:
+        """The same tools with another reader, another retriever, and other tables if they are given.
+
+        `sources` are the collections that the thread rests on, besides that which is asked.
+        """
         other = copy.copy(self)
+        other._sources = tuple(sources)
         other._reader, other._retriever, other._tables = reader, retriever, tables or self._tables
         return other
 
@@ -156,7 +163,8 @@ class LocalToolBox:
         return known(compare(asked.label, asked.by, self._tables(scope.collection, documents), question), evidence)
 
     def _run_extra(self, tool: BaseTool, arguments: dict[str, object], scope: Scope) -> Observation:
-        leaving, restored = self._passed(tool, arguments, scope)
+        sources = tuple(dict.fromkeys((scope.collection, *self._sources)))
+        leaving, restored = self._passed(tool, arguments, sources)
         try:
             text = restored(str(tool.invoke(leaving)))
         except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
