@@ -42,6 +42,7 @@ from understudy.agents.training import trainer_of
 from understudy.core.access import Access, Permit, Principal
 from understudy.core.errors import ModelFileError
 from understudy.core.protocols import Cancel, Payload
+from understudy.core.provenance import UNKNOWN
 from understudy.core.settings import OWNER, Settings
 from understudy.core.types import Draft, Example, Passage, Scope
 from understudy.core.workspace import Workspace
@@ -228,11 +229,10 @@ class Assembly:
         permit = permit or Permit(self.access.principal(OWNER), ())
         documents = self.documents_of(permit.principal)
         retriever = players.retriever.over(documents)
+        sources = [ground.collection for ground in permit.grounds] or [UNKNOWN]
         return Deps(
             planner=players.planner,
-            tools=self.toolbox.used_by(
-                players.reader, retriever, documents.table_passages, [ground.collection for ground in permit.grounds]
-            ),
+            tools=self.toolbox.used_by(players.reader, retriever, documents.table_passages, sources),
             retriever=retriever,
             judge=self.deferral.judge(permit.principal),
             guard=self.egress.guard,
