@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudy.agents.briefing import build_payload
@@ -25,6 +25,7 @@ def passage(text: str, title: str = "T", context: str = "") -> Passage:
     )
 
 
+@settings(deadline=None)
 @given(hostile | st.text())
 def test_every_line_is_marked(text: str) -> None:
     assert all(line.startswith(MARK) for line in as_data(text).splitlines())
@@ -33,6 +34,7 @@ def test_every_line_is_marked(text: str) -> None:
     assert all(line.startswith(MARK) for line in others)
 
 
+@settings(deadline=None)
 @given(hostile, hostile, hostile, hostile)
 def test_no_document_writes_a_line_of_a_briefing(text: str, title: str, context: str, said: str) -> None:
     found = passage(text, title, context)
@@ -44,6 +46,7 @@ def test_no_document_writes_a_line_of_a_briefing(text: str, title: str, context:
     assert "<|" not in user
 
 
+@settings(deadline=None)
 @given(hostile, hostile, hostile)
 def test_no_document_writes_a_line_of_a_transcript(text: str, title: str, said: str) -> None:
     seen = Observation(

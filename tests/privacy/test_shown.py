@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudy.core.shown import inert
@@ -31,6 +31,7 @@ def test_images_and_other_fetching_parts(text: str, shown: str) -> None:
     assert inert(text) == shown
 
 
+@settings(deadline=None)
 @given(pieces.map("".join))
 def test_nothing_is_left_that_fetches_by_itself(text: str) -> None:
     assert not AUTOMATIC.search(inert(text))

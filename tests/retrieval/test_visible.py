@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from understudy.core.shown import visible
@@ -36,6 +36,7 @@ def test_characters(text: str, seen: str) -> None:
     assert visible(text) == seen
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_what_is_visible_stays_so(text: str) -> None:
     assert visible(visible(text)) == visible(text)
