@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from understudy.apps.bench.captured import Request, capturing
-from understudy.apps.bench.egress import figures, made_cases
+from understudy.apps.bench.egress import figures, first_line, made_cases
+from understudy.apps.bench.loopback import Request, serving
 from understudy.apps.bench.planted import DISGUISES, made_up
 from understudy.privacy.protected import ProtectedValues, Value
 
@@ -35,13 +35,13 @@ def test_the_matcher_finds_what_is_planted(way: str) -> None:
 def test_what_leaves_is_captured_and_counted() -> None:
     (case,) = made_cases(20, random.Random(3))
     body = '{"messages": [{"role": "user", "content": "[passage 1] x\\nall of it"}]}'
-    with capturing() as captured:
+    with serving(first_line) as captured:
         request = urllib.request.Request(f"{captured.url}/chat/completions", body.encode(), {"X-Note": "seen"})
         assert b"all of it" in urllib.request.urlopen(request).read()
     assert b"seen" in captured.requests[0].head
     nothing = figures([case], captured.requests, Counter())
     assert nothing["left"] == 0
-    leak = Request(b"", body.replace("all of it", case.plants[0].written).encode())
+    leak = Request("", b"", body.replace("all of it", case.plants[0].written).encode())
     assert figures([case], [leak], Counter())["left"] == 1
-    spelled = Request(b"", body.replace("all of it", " ".join(case.plants[0].value)).encode())
+    spelled = Request("", b"", body.replace("all of it", " ".join(case.plants[0].value)).encode())
     assert figures([case], [spelled], Counter())["left"] == 1

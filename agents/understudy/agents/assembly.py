@@ -157,17 +157,19 @@ class Assembly:
         )
         self._held = ExitStack()
         self.traffic = Traffic()
-        self.erasure = Erasure(
-            workspace,
+        self.erasure = self._erasure(nearest)
+
+    def _erasure(self, nearest: Nearest) -> Erasure:
+        """What takes a document out of every part that may hold something of it, and in which order."""
+        untied = Untied(self.ledger, self.egress.vaults, self.egress.approvals, self.store.listing)
+        return Erasure(
+            self.workspace,
             (
                 Learned(self.registry, self.cast, self.learning.refinery, self.place),
                 self.cache,
-                outcomes,
+                self.deferral.store,
                 self.example_store,
-                Conversations(
-                    workspace.threads,
-                    Untied(self.ledger, self.egress.vaults, self.egress.approvals, self.store.listing),
-                ),
+                Conversations(self.workspace.threads, untied),
                 self.records,
                 Placeholders(self.egress.vaults, self.store),
                 Library(self.store, self.retriever, self.encoder),

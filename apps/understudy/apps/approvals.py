@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,25 +13,17 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Column, Table
 
+from understudy.apps.command import Json, opened, print_json
 from understudy.core.errors import UserError
 
 if TYPE_CHECKING:
-    from understudy.agents import Agent
     from understudy.core.types import Answer
 
 __all__ = ["approvals"]
 
 approvals = typer.Typer(help="What waits for a person before it leaves.", no_args_is_help=True)
 out, told = Console(), Console(stderr=True)
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Id = Annotated[str, typer.Argument(help="Of the request, as the waiting answer and `list` name it.")]
-
-
-def opened(context: typer.Context) -> Agent:
-    """The agent of the workspace that was named."""
-    from understudy.agents import Agent
-
-    return Agent.open(context.obj["workspace"], principal=context.obj["principal"])
 
 
 @approvals.command("list")
@@ -138,8 +129,3 @@ def show_payload(console: Console, found: Mapping[str, Any]) -> None:
     console.print(f"Replaced: {counts or 'nothing'} · sha256 {found['sha256']}", highlight=False, markup=False)
     for role in ("system", "user"):
         console.print(Panel(escape(payload[role]), title=role, title_align="left"), highlight=False)
-
-
-def print_json(value: object) -> None:
-    """One JSON document on stdout."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from understudy.apps.command import Json
 from understudy.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ audit = typer.Typer(help="What left, what was refused, what was decided.", no_ar
 out = Console()
 err = Console(stderr=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Since = Annotated[str | None, typer.Option(help="From this day or time on (UTC), such as 2026-11-28.")]
 Until = Annotated[str | None, typer.Option(help="Up to this day, included, or time.")]
 Thread = Annotated[str | None, typer.Option(help="Only this thread's.")]

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from understudy.apps.approvals import approvals
 from understudy.apps.auditing import audit
+from understudy.apps.command import Json, opened, print_json
 from understudy.core.errors import UnderstudyError, UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ app.add_typer(approvals, name="approvals")
 err = Console(stderr=True)
 out = Console()
 
-Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON document on stdout.")]
 Collection = Annotated[str, typer.Option(help="Whose documents.")]
 
 
@@ -62,13 +62,6 @@ def options(
 ) -> None:
     """Take the options that every command shares."""
     context.obj = {"workspace": workspace, "principal": principal}
-
-
-def opened(context: typer.Context) -> Agent:
-    """The agent of the workspace that was named."""
-    from understudy.agents import Agent
-
-    return Agent.open(context.obj["workspace"], principal=context.obj["principal"])
 
 
 @app.command()
@@ -371,13 +364,6 @@ def train(
         train_planner(data, results, PlannerRecipe(**changed), device)
     else:
         raise UserError(f"there is no model {model!r} to train; name reader or planner")
-
-
-def print_json(value: object) -> None:
-    """One JSON document on stdout."""
-    import json
-
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ planted, or as it is, in any case and with any spacing. This check shares no cod
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
@@ -18,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from understudy.agents import Agent
-from understudy.apps.bench.captured import Request, capturing
+from understudy.apps.bench.loopback import Request, serving
 from understudy.apps.bench.planted import DISGUISES, FIELDS, Plant, made_up
 from understudy.apps.bench.workspaces import bar
 from understudy.apps.folder import read_lines
@@ -108,8 +109,8 @@ def made_cases(count: int, rng: random.Random) -> Iterator[Case]:
 
 def sent(cases: Sequence[Case]) -> dict[str, Any]:
     """Ask everything, and look at what left."""
-    with capturing() as captured, TemporaryDirectory() as room:
-        expert = ExpertSettings(name="cloud", model="openai:captured", base_url=captured.url, retries=0)
+    with serving(first_line) as captured, TemporaryDirectory() as room:
+        expert = ExpertSettings(name="cloud", model="openai:loopback", base_url=captured.url, retries=0)
         settings = Settings(
             experts=(expert,),
             collections=COLLECTIONS,
@@ -130,6 +131,13 @@ def sent(cases: Sequence[Case]) -> dict[str, Any]:
                         calls[case.quiet, len(captured.requests) > before] += 1
                     advance(number, None)
         return figures(cases, captured.requests, calls)
+
+
+def first_line(user: str) -> str:
+    """A reply that quotes the first line of the first passage that was sent."""
+    line = re.search(r"\[passage 1\][^\n]*\n([^\n]+)", user)
+    quote = line[1] if line else ""
+    return json.dumps({"answer": quote or "nothing", "citations": [{"passage": 1, "quote": quote}] if quote else []})
 
 
 def ingest(agent: Agent, cases: Sequence[Case], room: Path) -> None:

@@ -18,15 +18,24 @@ Answering = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came: its path and its body, byte for byte."""
+    """One request as it came, byte for byte."""
 
     path: str
+    head: bytes
+    """The request line and the headers."""
     body: bytes
 
     @property
     def sent(self) -> dict[str, Any]:
         """The body as JSON."""
         return dict(json.loads(self.body))
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """All that can be read in it: both as they are, and the messages with the escapes of JSON undone."""
+        yield self.head.decode("utf-8", "replace")
+        yield self.body.decode("utf-8", "replace")
+        yield from (message["content"] for message in self.sent["messages"])
 
     @property
     def user(self) -> str:
@@ -64,7 +73,8 @@ def serving(answering: Answering) -> Iterator[Loopback]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            request = Request(self.path, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+            head = f"{self.requestline}\r\n{self.headers}".encode()
+            request = Request(self.path, head, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
             held.requests.append(request)
             body = json.dumps(held.reply(request)).encode()
             self.send_response(200)
