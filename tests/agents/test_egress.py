@@ -141,7 +141,7 @@ def test_a_follow_up_in_another_collection_gets_the_least_of_both(folder: Path, 
 def test_what_a_mixed_thread_taught_takes_nothing_along(folder: Path, tmp_path: Path) -> None:
     """An answer in an open collection's name may restate a protected one's: no later question shows it in clear."""
     (tmp_path / "trains.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.\n")
-    quote = "The night train to Oslo leaves at 22:40"
+    quote = "leaves at 22:40 from platform seven"
     said = reply(answer="at 22:40", citations=[{"passage": 1, "quote": quote}])
     with serving(said) as server:
         given = settings(server.url)
