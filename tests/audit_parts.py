@@ -9,9 +9,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from understudy.core.audit import Approval, AuditRecord, Egress, Erasure, Refusal, Result
+from understudy.core.types import Scope
 from understudy.core.usage import ExpertTokens, Spend
 from understudy.privacy.audit.files import AuditFiles
 from understudy.privacy.audit.log import SqliteAuditLog
+
+MILLER = Scope(collection="contracts", document="Miller v. Jones.pdf")
 
 
 def files_in(folder: Path) -> AuditFiles:
@@ -22,7 +25,9 @@ def egress(thread: str = "t1", expert: str = "gpt", **changes: object) -> Egress
     given = {
         "principal": "ann", "thread": thread, "question": "q1", "expert": expert, "collection": "contracts",
         "policy": "redacted", "host": "api.example:443", "sha256": "ab" * 32, "bytes": 1234,
-        "replaced": {"PERSON": 2}, "documents": ("Miller v. Jones.pdf",), "worst": Spend(usd=0.02, calls=3, tokens=900),
+        "replaced": {"PERSON": 2},
+        "documents": (MILLER, Scope(collection="minutes")),
+        "quoted": (MILLER,), "collections": ("contracts", "minutes"), "worst": Spend(usd=0.02, calls=3, tokens=900),
     }  # fmt: skip
     return Egress.model_validate(given | changes)
 
@@ -38,7 +43,7 @@ def every_kind() -> list[AuditRecord]:
                  sha256="ef" * 32),
         Erasure(by="ann", collection="contracts", document="Miller v. Jones.pdf", gone={"passages": 12, "examples": 1}),
         egress("t3", "other"),
-        Result(of=6, expert="other", thread="t3", status="failed", error="ExpertReplyError"),
+        Result(of=6, expert="other", thread="t3", status="failed", error="ExpertReplyError", attempts=3),
     ]  # fmt: skip
 
 

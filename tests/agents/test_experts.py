@@ -12,6 +12,7 @@ from langchain_core.tracers.langchain import wait_for_all_tracers
 from understudy.agents.briefing import build_payload
 from understudy.agents.experts import ChatExpert, build_experts, parsed
 from understudy.core.errors import (
+    EgressRefused,
     ExpertAuthError,
     ExpertError,
     ExpertReplyError,
@@ -104,6 +105,25 @@ async def test_an_attempt_that_timed_out_is_booked_beside_the_one_that_answered(
     assert answer.cost_usd == pytest.approx(0.002)
     assert answer.spent.usd == pytest.approx(0.002 + WORST.usd)
     assert answer.spent.calls == 2
+
+
+async def test_every_attempt_is_counted_whatever_comes_of_the_last() -> None:
+    with serving("500", "429", "ok") as server:
+        answer = await asked(expert(server.url, retries=2))
+        assert (answer.attempts, len(server.requests)) == (3, 3)
+    for last, error in (("500", ExpertUnavailableError), ("prose", ExpertReplyError)):
+        with serving("500", last) as server, pytest.raises(error) as caught:
+            await asked(expert(server.url, retries=1))
+        assert caught.value.attempts == 2
+
+
+async def test_one_that_is_stopped_on_its_way_out_was_not_sent_again() -> None:
+    with serving("slow") as server:
+        opened = expert(server.url, retries=1, timeout_s=0.3)
+        server.watch = lambda _request: setattr(opened._door, "_origin", "https://elsewhere.example:443")
+        with pytest.raises(EgressRefused) as caught:
+            await asked(opened)
+    assert (caught.value.attempts, caught.value.spent.calls, len(server.requests)) == (1, 1, 1)
 
 
 def test_the_worst_case_takes_every_byte_for_a_token_at_every_attempt() -> None:

@@ -31,6 +31,7 @@ def test_list(room: Path) -> None:
     assert done.exit_code == 0
     assert "1234 bytes to api.example:443, redacted policy, 2 PERSON replaced" in done.stdout
     assert "of 1: answered, $0.01000" in done.stdout
+    assert "of 6: failed ExpertReplyError in 3 attempts, cost unknown" in done.stdout
     assert "12 passages, 1 examples" in done.stdout
     narrowed = json.loads(audit(room, "list", "--thread", "t3", "--kind", "egress", "--json").stdout)
     assert [r["number"] for r in narrowed["records"]] == [6]

@@ -11,10 +11,12 @@ from graph_parts import fake_deps
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from understudy.core.audit import Egress, Refusal
 from understudy.core.egress import Decision
 from understudy.core.errors import ApprovalError, ExpertUnavailableError
 from understudy.core.fakes import (
     FakeApprovals,
+    FakeAuditLog,
     FakeBudget,
     FakeCache,
     FakeExamples,
@@ -65,6 +67,43 @@ async def test_it_waits_and_sends_what_was_approved() -> None:
     assert (answer.status, answer.route, answer.text) == ("done", "expert", "expert says")
     assert [p.user for p in expert.asked] == ["How many?"]
     assert waiting.waiting == {}
+
+
+@pytest.mark.parametrize("verdict", ["approve", "edit", "refuse"])
+async def test_what_a_person_took_to_decide_is_no_latency(verdict: str) -> None:
+    now = [1000.0]
+    used, graph = deps(FakeExpert(), clock=lambda: now[0]), build_ask_graph(InMemorySaver())
+    first = await asked(graph, used)
+    now[0] += 86400
+    answer = await decide(graph, used, first.approval, verdict, "How many in all?")
+    assert (first.latency_s, answer.latency_s) == (0, 0)
+    now[0] += 5
+    assert (await asked(graph, deps(FakeExpert(), clock=lambda: now[0]))).latency_s == 0
+
+
+async def test_a_message_that_a_person_wrote_is_recorded_as_theirs() -> None:
+    log, graph = FakeAuditLog(), build_ask_graph(InMemorySaver())
+    used = deps(FakeExpert(), audit=log, guard=FakeGuard(asks=True, forbidden="Mia"))
+    again = await decide(graph, used, (await asked(graph, used)).approval, "edit", "How many has Mia?")
+    await decide(graph, used, again.approval, "approve")  # of what the guard left of it
+    egress = log.held[0]
+    assert isinstance(egress, Egress)
+    assert (egress.edited, egress.quoted) == (True, ())
+    assert egress.documents == (Scope(document="d"),), "what they were shown is behind it"
+
+
+async def test_a_persons_refusal_is_recorded_as_one() -> None:
+    log, graph = FakeAuditLog(), build_ask_graph(InMemorySaver())
+    used = deps(FakeExpert(), audit=log)
+    await decide(graph, used, (await asked(graph, used)).approval, "refuse")
+    (refusal,) = log.held
+    assert isinstance(refusal, Refusal)
+    assert (refusal.rule, refusal.policy, refusal.expert, refusal.collections) == (
+        "approval", "all", "fake", ("default",)
+    )  # fmt: skip
+    log.full, used = True, deps(FakeExpert(), audit=log)
+    again = await decide(graph, used, (await asked(graph, used)).approval, "refuse")
+    assert "a person refused" in again.reason
 
 
 async def test_a_refusal_answers_locally_with_the_reason() -> None:

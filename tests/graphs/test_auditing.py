@@ -12,7 +12,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from understudy.agents.cache.semantic import place_of
 from understudy.agents.records import digest
 from understudy.core.audit import Egress, Refusal, Result
-from understudy.core.errors import ExpertReplyError, ExpertUnavailableError, SettingsError, WorkspaceError
+from understudy.core.errors import (
+    EgressRefused,
+    ExpertReplyError,
+    ExpertUnavailableError,
+    SettingsError,
+    WorkspaceError,
+)
 from understudy.core.fakes import FakeAuditLog, FakeBudget, FakeCache, FakeExpert, FakeGuard
 from understudy.core.protocols import Outbound, Payload
 from understudy.core.steps import Consult, ToolStep
@@ -47,7 +53,8 @@ async def test_an_egress_is_written_before_it_leaves_and_its_result_after() -> N
     assert (egress.principal, egress.thread, egress.job, egress.collection) == ("ann", "t", None, "c")
     assert (egress.expert, egress.host, egress.policy) == ("fake", "fake.invalid", "all")
     assert (egress.sha256, egress.bytes) == (expert.asked[0].sha256, len(expert.asked[0].content))
-    assert (egress.documents, egress.worst.usd) == (("d",), 0.02)
+    assert egress.documents == egress.quoted == (Scope(collection="c", document="d"),)
+    assert (egress.collections, egress.edited, egress.worst.usd) == (("c",), False, 0.02)
     _, result = log.held
     assert isinstance(result, Result)
     assert (result.of, result.status) == (1, "answered")
@@ -61,13 +68,15 @@ async def test_an_egress_is_written_before_it_leaves_and_its_result_after() -> N
         (ExpertUnavailableError("timed out", None), "failed", None),
         (ExpertReplyError("Ann Miller is ill", Spend(usd=0.005, calls=1)), "failed", 0.005),
         (SettingsError("no such provider"), "not sent", 0.0),
+        (EgressRefused("stopped at the door", "transport"), "not sent", 0.0),
     ],
 )
 async def test_a_failure_is_written_without_its_words(error: Exception, status: str, spent: float | None) -> None:
     log = FakeAuditLog()
     await consulted(log, experts=[FakeExpert(error)])
-    _, result = log.held
+    result = log.held[1]
     assert isinstance(result, Result)
+    assert result.attempts == (status == "failed")
     assert (result.status, result.error) == (status, type(error).__name__)
     assert (result.spent and result.spent.usd) == spent
     assert "Miller" not in result.model_dump_json()
@@ -88,7 +97,21 @@ async def test_a_refusal_is_written() -> None:
     (refusal,) = log.held
     assert isinstance(refusal, Refusal)
     assert (refusal.rule, refusal.expert, refusal.principal) == ("policy", "fake", "ann")
+    assert refusal.collections == ("c",)
     assert not expert.asked
+
+
+async def test_what_the_thread_read_elsewhere_is_in_the_record_of_what_leaves() -> None:
+    log, graph = FakeAuditLog(), build_ask_graph(InMemorySaver())
+    for number, collection in enumerate("ab"):
+        steps = (SEARCH, Consult(reason="unsure"))
+        deps = fake_deps(FOUND, *steps, audit=log, experts=[FakeExpert()])
+        await ask(graph, deps, f"What was revenue {number}?", Scope(collection=collection), "ann", "t")
+    egress = log.held[2]
+    assert isinstance(egress, Egress)
+    assert (egress.collection, egress.collections) == ("b", ("b", "a"))
+    assert egress.documents == tuple(Scope(collection=c, document="d") for c in "ab")
+    assert egress.quoted == (Scope(collection="b", document="d"),)
 
 
 @pytest.mark.parametrize("refuses", [False, True])
@@ -113,10 +136,25 @@ async def test_a_paid_answer_is_given_although_its_result_could_not_be_written()
     assert "audit log can't be written" in answer.reason
 
 
-async def test_over_budget_nothing_is_written_since_nothing_leaves() -> None:
+async def test_a_call_that_was_stopped_at_its_second_attempt_was_sent_once() -> None:
+    stopped = EgressRefused("the address is another", "transport")
+    stopped.attempts, stopped.spent = 1, Spend(usd=0.01, calls=1)
+    log, budget = FakeAuditLog(), FakeBudget()
+    await consulted(log, experts=[FakeExpert(stopped)], budget=budget)
+    _, result, refusal = log.held
+    assert isinstance(result, Result)
+    assert isinstance(refusal, Refusal)
+    assert (result.status, result.attempts, result.spent) == ("failed", 1, stopped.spent)
+    assert list(budget.booked.values()) == [stopped.spent]
+    assert refusal.rule == "transport"
+
+
+async def test_over_budget_it_is_the_budget_that_refused() -> None:
     log = FakeAuditLog()
     await consulted(log, experts=[FakeExpert()], budget=FakeBudget(limit_usd=0.0))
-    assert log.held == []
+    (refusal,) = log.held
+    assert isinstance(refusal, Refusal)
+    assert refusal.rule == "budget"
 
 
 async def test_a_paid_reply_is_booked_even_if_it_cant_be_restored() -> None:

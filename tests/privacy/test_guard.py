@@ -60,6 +60,17 @@ def test_one_collections_policy_is_not_anothers() -> None:
     assert closed.check(payload("other"), "gpt", "ann/t").payload == payload("other")
 
 
+def test_a_refusal_names_its_rule_and_the_policy_in_force() -> None:
+    closed = CollectionSettings(egress="never")
+    for policy, stored, rule, given in (
+        (closed, "open", "policy", "nothing"),
+        (None, "redacted", "redaction", "redacted"),
+    ):
+        with pytest.raises(EgressRefused) as caught:
+            guard(policy, stored).check(payload(), "gpt", "ann/t")
+        assert (caught.value.rule, caught.value.policy) == (rule, given)
+
+
 @pytest.mark.parametrize("sensitivity", ["redacted", "local"])
 def test_where_nothing_can_be_redacted_nothing_leaves(sensitivity: str) -> None:
     with pytest.raises(EgressRefused, match="identifiers can't be replaced here"):

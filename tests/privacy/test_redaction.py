@@ -210,8 +210,9 @@ def test_owner_patterns(redactor: Redactor, vault: Vault) -> None:
 
 def test_a_pattern_that_runs_away_lets_nothing_out(vault: Vault) -> None:
     runaway = Redactor(patterns=[PatternSettings(type="CASE", regex=r"(a|aa)+$")])
-    with pytest.raises(EgressRefused, match=r"CASE .* takes over"):
+    with pytest.raises(EgressRefused, match=r"CASE .* takes over") as caught:
         runaway.redact("a" * 5000 + "b", vault)
+    assert caught.value.rule == "pattern"
 
 
 @pytest.mark.parametrize("pattern", ["(", "a*", "[[:nope:]"])

@@ -89,10 +89,11 @@ class ChatExpert:
 
     async def ask(self, payload: Payload) -> ExpertAnswer:
         """A structured answer. Raises `ExpertError`; only unavailability is retried."""
-        lost = Spend()
+        lost, tried = Spend(), 0
 
         async def attempt() -> Any:
-            nonlocal lost
+            nonlocal lost, tried
+            tried += 1
             try:
                 return await self._call(payload)
             except ExpertError as error:
@@ -109,13 +110,16 @@ class ChatExpert:
         try:
             message: Any = await attempts(attempt)
         except ExpertError as error:
-            error.spent = lost
+            error.spent, error.attempts = lost, tried
+            raise
+        except EgressRefused as error:  # stopped at the door: this attempt was not sent
+            error.spent, error.attempts = lost, tried - 1
             raise
         tokens = usage(message, payload)
         try:
             reply = parsed(str(message.text), self.name)
         except ExpertReplyError as error:
-            error.spent = lost + priced(tokens, self._settings)
+            error.spent, error.attempts = lost + priced(tokens, self._settings), tried
             raise
         found = [
             locate(c.quote, payload.passages[c.passage - 1 : c.passage] or payload.passages) for c in reply.citations
@@ -130,6 +134,7 @@ class ChatExpert:
             latency_s=round(time.monotonic() - began, 4),
             may_train=self._settings.may_train,
             lost=lost,
+            attempts=tried,
         )
 
     async def _call(self, payload: Payload) -> Any:

@@ -12,6 +12,8 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from understudy.core.data import Data
+from understudy.core.errors import Rule
+from understudy.core.types import Scope
 from understudy.core.usage import ExpertTokens, Spend
 
 __all__ = [
@@ -36,6 +38,9 @@ class Party(Data):
     job: str | None = None
     expert: str
     collection: str
+    """That was asked."""
+    collections: tuple[str, ...] = ()
+    """All that it draws on: that which was asked, and what its thread and the earlier answers in it rest on."""
     policy: str = ""
     """In force when it was decided, as the guard puts it."""
 
@@ -52,8 +57,12 @@ class Egress(Party):
     """Size of the same."""
     replaced: Mapping[str, int] = {}
     """Spans that placeholders stand for, by type."""
-    documents: tuple[str, ...] = ()
-    """Whose text is in it, by id. The log writes keyed hashes of them."""
+    documents: tuple[Scope, ...] = ()
+    """All that it rests on: see `core.provenance`. The log writes keyed hashes of them."""
+    quoted: tuple[Scope, ...] = ()
+    """Those of them whose passages stand in it as the program put them there; hashed likewise."""
+    edited: bool = False
+    """Whether a person wrote the message: what of the documents stands in it then, nobody but they know."""
     worst: Spend
     """What it may cost at most."""
 
@@ -72,13 +81,15 @@ class Result(Data):
     spent: Spend | None = None
     """What it cost; `None` where nobody knows."""
     tokens: ExpertTokens = ExpertTokens()
+    attempts: int = 1
+    """How often it was sent, or may have been: one that is unavailable is tried again."""
 
 
 class Refusal(Party):
     """The guard let nothing out."""
 
     kind: Literal["refusal"] = "refusal"
-    rule: str
+    rule: Rule
     """Which rule forbade it."""
     sha256: str
     """Of the payload's messages before the guard changed any."""

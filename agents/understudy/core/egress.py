@@ -79,6 +79,8 @@ class Outbound:
     """Whose placeholders stand in it."""
     asks: bool = False
     """Whether a person has to approve it first."""
+    edited: bool = False
+    """Whether a person wrote the message."""
     replaced: Mapping[str, int] = field(default_factory=dict)
     """How many values of each type gave way to placeholders."""
     kept_by: object = field(default=None, repr=False, compare=False)

@@ -30,6 +30,8 @@ provider clients in `agents.experts`, file readers in `retrieval.load`, database
 
 from __future__ import annotations
 
+from typing import Literal
+
 from understudy.core.usage import Spend
 
 __all__ = [
@@ -60,6 +62,10 @@ __all__ = [
 
 
 NOTHING = Spend()
+Rule = Literal["policy", "protected value", "redaction", "pattern", "transport", "approval", "budget"]
+"""What forbids an egress: the table of sensitivity and reach, a value that is left in it, nothing to replace values
+with, a pattern of the owner's that takes too long, a client whose bytes can't be seen or were others, a person, money.
+"""
 
 
 class UnderstudyError(Exception):
@@ -128,12 +134,14 @@ class ToolError(UnderstudyError):
 class ExpertError(UnderstudyError):
     """An expert gave no usable answer.
 
-    `spent` is what it cost all the same; `None` where nobody knows, as after a time-out.
+    `spent` is what it cost all the same; `None` where nobody knows, as after a time-out. `attempts` is how often the
+    payload was sent, or may have been.
     """
 
     def __init__(self, message: str, spent: Spend | None = NOTHING) -> None:
         super().__init__(message)
         self.spent = spent
+        self.attempts = 1
 
 
 class ExpertAuthError(ExpertError):
@@ -151,12 +159,16 @@ class ExpertReplyError(ExpertError):
 class EgressRefused(UnderstudyError):
     """The guard let nothing leave; the message says which rule.
 
-    `rule` is its name for the audit log, which holds no messages.
+    `rule` is its name for the audit log, which holds no messages; `policy` is what the collections give, if known.
+    `attempts` and `spent` are of those before it: a client may be stopped at its second one.
     """
 
-    def __init__(self, message: str, rule: str = "policy") -> None:
+    def __init__(self, message: str, rule: Rule = "policy", policy: str = "") -> None:
         super().__init__(message)
-        self.rule = rule
+        self.rule: Rule = rule
+        self.policy = policy
+        self.attempts = 0
+        self.spent = NOTHING
 
 
 class BudgetError(UnderstudyError):

@@ -171,7 +171,7 @@ class FakeGuard:
         if self.forbidden is not None:
             text = text.replace(self.forbidden, "***")
         self.passed.append(payload)
-        return Outbound(replace(payload, user=text), expert, "all", thread, self.asks)
+        return Outbound(replace(payload, user=text), expert, "all", thread, self.asks, edited is not None)
 
     def sending(self, sent: Outbound) -> AbstractContextManager[None]:
         """Nothing is watched."""

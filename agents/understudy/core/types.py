@@ -202,6 +202,8 @@ class ExpertAnswer(Data):
     """Whether it was given the question alone, and saw nothing of the documents."""
     lost: Spend = Spend()
     """The worst case of attempts before it that may be billed too: nobody knows after a time-out."""
+    attempts: int = 1
+    """How often the payload was sent for it, or may have been."""
 
     @property
     def spent(self) -> Spend:

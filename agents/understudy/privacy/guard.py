@@ -17,7 +17,7 @@ from understudy.core.egress import Outbound, Payload
 from understudy.core.errors import EgressRefused
 from understudy.core.types import ExpertAnswer
 from understudy.privacy.aligned import as_stored
-from understudy.privacy.policy import Policy
+from understudy.privacy.policy import Policy, Rule
 from understudy.privacy.transport import Permit, permitted
 
 __all__ = ["EgressGuard", "Forms", "Protection", "Vault", "leftover"]
@@ -117,12 +117,19 @@ class EgressGuard:
             WorkspaceError: placeholders can't be kept.
         """
         rule = self._policy.strictest(payload.sources, expert)
+        try:
+            return self._passed(rule, payload, expert, thread, edited)
+        except EgressRefused as refused:
+            refused.policy = rule.allows
+            raise
+
+    def _passed(self, rule: Rule, payload: Payload, expert: str, thread: str, edited: str | None) -> Outbound:
         if rule.refusal is not None:
             raise EgressRefused(rule.refusal)
         asks = self._policy.asks(payload.sources, expert)
         if rule.allows == "all":
             made = payload if edited is None else replace(payload, user=edited)
-            return Outbound(made, expert, "all", thread, asks)
+            return Outbound(made, expert, "all", thread, asks, edited is not None)
         protection = self._protection(payload.sources)
         if protection is None:
             raise EgressRefused(
@@ -142,7 +149,7 @@ class EgressGuard:
             raise EgressRefused(
                 f"{why}, and the guard could not take it out: nothing goes to expert {expert!r}", "protected value"
             )
-        return Outbound(made, expert, rule.allows, thread, asks, replaced, protection)
+        return Outbound(made, expert, rule.allows, thread, asks, edited is not None, replaced, protection)
 
     def _redacted(
         self, payload: Payload, bare: bool, protection: Protection, thread: str, edited: str | None

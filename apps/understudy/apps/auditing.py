@@ -204,14 +204,18 @@ def details(record: dict[str, Any]) -> str:
     match record["kind"]:
         case "egress":
             replaced = ", ".join(f"{n} {kind}" for kind, n in sorted(record["replaced"].items())) or "nothing"
-            size = f"{record['bytes']} bytes to {record['host']}, {record['policy'] or 'no'} policy"
+            by = ", written by a person" if record.get("edited") else ""
+            size = f"{record['bytes']} bytes{by} to {record['host']}, {record['policy'] or 'no'} policy"
             return f"{size}, {replaced} replaced, at most ${record['worst']['usd']:.5f}, sha256 {record['sha256'][:12]}"
         case "result":
             spent = record["spent"]
             cost = "cost unknown" if spent is None else f"${spent['usd']:.5f}"
-            return f"of {record['of']}: {record['status']}{' ' + record['error'] if record['error'] else ''}, {cost}"
+            tries = f" in {record['attempts']} attempts" if record.get("attempts", 1) > 1 else ""
+            error = f" {record['error']}" if record["error"] else ""
+            return f"of {record['of']}: {record['status']}{error}{tries}, {cost}"
         case "refusal":
-            return f"{record['rule']}, sha256 {record['sha256'][:12]}"
+            policy = f" ({record['policy']})" if record["policy"] else ""
+            return f"{record['rule']}{policy}, sha256 {record['sha256'][:12]}"
         case "approval":
             return f"{record['decision']} for {record['principal']}, sha256 {record['sha256'][:12]}"
         case "erasure":

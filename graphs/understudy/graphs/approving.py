@@ -35,9 +35,16 @@ async def approve(state: AskState, runtime: Run) -> AskState:
     request = Request.model_validate(state["approval"])
     await asyncio.to_thread(runtime.context.approvals.ask, request, state["principal"], own_thread(state))
     decision = Decision.model_validate(interrupt(request.model_dump(mode="json")))
+    began = state["began"] + waited(state, runtime.context.clock())
     if decision.id != request.id:  # of another request, such as one that this one took the place of
-        return {"decision": None}
-    return {"decision": decision.model_dump(mode="json")}
+        return {"decision": None, "began": began, "paused": None}
+    return {"decision": decision.model_dump(mode="json"), "began": began, "paused": None}
+
+
+def waited(state: AskState, now: float) -> float:
+    """Seconds that a person took: they are no part of the answer's latency."""
+    since = state.get("paused")  # not in a question that waited before this was kept
+    return 0.0 if since is None else max(0.0, now - since)
 
 
 def approved(deps: Deps, state: AskState, payload: Payload, expert: str) -> Outbound:

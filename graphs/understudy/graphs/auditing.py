@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from understudy.core.audit import Egress, Refusal, Result
-from understudy.core.errors import EgressRefused, ExpertError, SettingsError
-from understudy.core.protocols import Outbound, Payload
-from understudy.core.types import ExpertAnswer
-from understudy.core.usage import Spend
-from understudy.graphs.state import AskState
+from typing import Any
 
-__all__ = ["egress", "failure", "refusal", "success"]
+from understudy.core.audit import Egress, Refusal, Result
+from understudy.core.egress import Request
+from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError
+from understudy.core.protocols import Outbound, Payload
+from understudy.core.provenance import UNKNOWN, read_in, together
+from understudy.core.types import Evidence, ExpertAnswer, Scope
+from understudy.core.usage import Spend
+from understudy.graphs.state import AskState, rests_of
+
+__all__ = ["egress", "failure", "refusal", "success", "turned_down"]
 
 
 def egress(state: AskState, sent: Outbound, host: str, worst: Spend) -> Egress:
@@ -22,53 +26,71 @@ def egress(state: AskState, sent: Outbound, host: str, worst: Spend) -> Egress:
         worst: what it may cost at most.
     """
     payload = sent.payload
+    shown = read_in(Scope(collection=payload.scope.collection), Evidence(passages=payload.passages))
     return Egress(
-        principal=state["principal"],
-        thread=state["thread"],
-        question=state["id"],
-        job=state["job"],
-        expert=sent.expert,
-        collection=payload.scope.collection,
+        **party(state, sent.expert, payload),
         policy=sent.allowance,
         host=host,
-        sha256=payload.sha256,
-        bytes=len(payload.content),
         replaced=sent.replaced,
-        documents=tuple(p.document for p in payload.passages),
+        documents=together(shown, payload.rests_on),
+        quoted=() if sent.edited else shown,
+        edited=sent.edited,
         worst=worst,
     )
 
 
-def refusal(state: AskState, expert: str, payload: Payload, error: EgressRefused) -> Refusal:
-    """The guard let nothing of a payload out."""
-    return Refusal(
-        principal=state["principal"],
-        thread=state["thread"],
-        question=state["id"],
-        job=state["job"],
-        expert=expert,
-        collection=payload.scope.collection,
-        rule=error.rule,
-        sha256=payload.sha256,
-        bytes=len(payload.content),
-    )
+def refusal(state: AskState, expert: str, payload: Payload, error: EgressRefused | BudgetError) -> Refusal:
+    """Nothing of a payload was let out."""
+    if isinstance(error, BudgetError):
+        return Refusal(**party(state, expert, payload), rule="budget")
+    return Refusal(**party(state, expert, payload), policy=error.policy, rule=error.rule)
+
+
+def turned_down(state: AskState, request: Request) -> Refusal:
+    """A person let nothing of what they were shown out."""
+    scope = Scope.model_validate(state["scope"])
+    earlier = tuple(turn.get("collection", UNKNOWN) for turn in state["turns"])
+    shown = Payload(request.system, request.user, (), state["question"], scope, earlier, rests_of(state))
+    return Refusal(**party(state, request.expert, shown), policy=request.allowance, rule="approval")
+
+
+def party(state: AskState, expert: str, payload: Payload) -> dict[str, Any]:
+    """What records of egress and of refusal have in common."""
+    return {
+        "principal": state["principal"],
+        "thread": state["thread"],
+        "question": state["id"],
+        "job": state["job"],
+        "expert": expert,
+        "collection": payload.scope.collection,
+        "collections": payload.sources,
+        "sha256": payload.sha256,
+        "bytes": len(payload.content),
+    }
 
 
 def success(state: AskState, number: int, expert: str, reply: ExpertAnswer) -> Result:
     """An answer came."""
     return Result(
-        of=number, expert=expert, thread=state["thread"], status="answered", spent=reply.spent, tokens=reply.tokens
+        of=number,
+        expert=expert,
+        thread=state["thread"],
+        status="answered",
+        spent=reply.spent,
+        tokens=reply.tokens,
+        attempts=reply.attempts,
     )
 
 
 def failure(state: AskState, number: int, expert: str, error: ExpertError | SettingsError | EgressRefused) -> Result:
     """None came. Where the expert could not be set up, or its client was stopped at the door, nothing was sent."""
-    sent = isinstance(error, ExpertError)
+    attempts = 0 if isinstance(error, SettingsError) else error.attempts
     return Result(
         of=number,
         expert=expert,
         thread=state["thread"],
-        status="failed" if sent else "not sent",
+        status="failed" if attempts else "not sent",
         error=type(error).__name__,
-        spent=error.spent if isinstance(error, ExpertError) else Spend(),
+        spent=Spend() if isinstance(error, SettingsError) else error.spent,
+        attempts=attempts,
     )

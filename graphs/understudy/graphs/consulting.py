@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from understudy.core.egress import Request
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
 from understudy.core.protocols import Account, Expert, Outbound, Payload
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Observation, Scope
 from understudy.core.usage import Spend
 from understudy.graphs.approving import Unasked, approved, refusal_of
-from understudy.graphs.auditing import egress, failure, refusal, success
+from understudy.graphs.auditing import egress, failure, refusal, success, turned_down
 from understudy.graphs.state import AskState, Deps, Run, evidence_of, plain, rests_of
 
 __all__ = ["consult"]
@@ -23,6 +24,10 @@ async def consult(state: AskState, runtime: Run) -> AskState:
         return {"expert": None, "reason": f"{state['reason']}; no expert is configured"}
     said_no = refusal_of(state)
     if said_no is not None and state["approval"] is not None:
+        try:
+            await asyncio.to_thread(deps.audit.append, turned_down(state, Request.model_validate(state["approval"])))
+        except WorkspaceError as error:  # nothing leaves, whether that can be noted or not
+            said_no = f"{said_no}; {error}"
         await asyncio.to_thread(deps.approvals.close, state["approval"]["id"])
         return {"expert": None, "reason": f"{state['reason']}; {said_no}"}
     scope = Scope.model_validate(state["scope"])
@@ -45,10 +50,10 @@ async def consult(state: AskState, runtime: Run) -> AskState:
                 reply, trouble = await paid(deps, state, expert, sent)
             except Unasked as wanted:
                 await asyncio.to_thread(deps.experts.note, expert.name, scope, None, None)
-                return {**update, **asking(state, wanted), "passed": passed}
+                return {**update, **asking(state, wanted, deps.clock()), "passed": passed}
             except (EgressRefused, BudgetError, ExpertError, SettingsError) as error:
                 passed[expert.name] = str(error)
-                if isinstance(error, EgressRefused):
+                if isinstance(error, EgressRefused | BudgetError):
                     await asyncio.to_thread(deps.audit.append, refusal(state, expert.name, payload, error))
                 failed = error if isinstance(error, ExpertError) else None
                 await asyncio.to_thread(deps.experts.note, expert.name, scope, None, failed)
@@ -64,10 +69,10 @@ async def consult(state: AskState, runtime: Run) -> AskState:
     return {**update, "expert": None, "approval": None, "reason": f"{state['reason']}; {why}"}
 
 
-def asking(state: AskState, wanted: Unasked) -> AskState:
+def asking(state: AskState, wanted: Unasked, now: float) -> AskState:
     """What is left for the node that waits for a person."""
-    request = wanted.request.model_dump(mode="json")
-    return {"approval": request, "decision": None, "edited": wanted.edited, "requests": state["requests"] + 1}
+    request, number = wanted.request.model_dump(mode="json"), state["requests"] + 1
+    return {"approval": request, "decision": None, "edited": wanted.edited, "requests": number, "paused": now}
 
 
 def briefed(deps: Deps, state: AskState, scope: Scope, evidence: Evidence) -> Payload:

@@ -38,6 +38,7 @@ def fresh(question: str, scope: Scope, principal: str, thread: str, job: str | N
         "thread": thread,
         "job": job,
         "began": now,
+        "paused": None,
         "cached": None,
         "near": None,
         "transcript": [],

@@ -68,6 +68,9 @@ class AskState(TypedDict, total=False):
     thread: str
     job: str | None
     began: float
+    """Moved on by what a person took to decide."""
+    paused: float | None
+    """Since when a person is waited for."""
     cached: dict[str, Any] | None
     near: dict[str, Any] | None
     """An earlier question that may be the same: its answer (`cached`), `similarity`, `hit`, `audit`, `probability`."""

@@ -42,7 +42,8 @@ def test_a_documents_name_is_not_in_it_but_can_be_looked_for(tmp_path: Path) -> 
     seal = Seal.load(files.key)
     name = seal.document("contracts", "Miller v. Jones.pdf")
     held = bodies(files)
-    assert held[0]["documents"] == [name]
+    assert held[0]["documents"] == sorted([name, seal.document("minutes", None)]), "each by its own collection"
+    assert held[0]["quoted"] == [name]
     assert held[4]["document"] == name
     assert name != seal.document("other", "Miller v. Jones.pdf")
 

@@ -19,7 +19,7 @@ import hmac
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ from sqlalchemy import Column, Connection, Engine, Integer, LargeBinary, MetaDat
 from understudy.core.audit import AuditRecord, Egress, Erasure, Interruption
 from understudy.core.errors import WorkspaceError
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
+from understudy.core.types import Scope
 from understudy.privacy.audit.files import AuditFiles, Head
 from understudy.privacy.audit.reading import Selection, export, selected
 from understudy.privacy.audit.seal import Seal
@@ -77,7 +78,7 @@ class SqliteAuditLog:
         with self._lock, unwritable(self.files):
             engine, seal = self._opened()
             head = self._settled(engine, seal)
-            return self._add(engine, seal, head, hashed(record, seal)).count
+            return self._add(engine, seal, head, record).count
 
     def verify(self, anchor: Anchor | None = None) -> Verification:
         """Check every record; see `understudy.privacy.audit.verify`."""
@@ -135,7 +136,7 @@ class SqliteAuditLog:
     def _add(self, engine: Engine, seal: Seal, head: Head, record: AuditRecord) -> Head:
         """Announce, store, count."""
         number = head.count + 1
-        body = body_of(number, head.last, record)
+        body = body_of(number, head.last, fields_of(record, seal))
         code = seal.record(body)
         self.files.write_head(head.model_copy(update={"pending": code.hex()}), seal)
         with engine.begin() as db:
@@ -182,17 +183,24 @@ def last_row(db: Connection) -> Row | None:
     return number, body, code
 
 
-def body_of(number: int, previous: str, record: AuditRecord) -> bytes:
+def body_of(number: int, previous: str, fields: Mapping[str, Any]) -> bytes:
     """The bytes that are kept of a record. They are ASCII, on one line, and no key comes before the number."""
-    written = {"number": number, "previous": previous, "time": now(), **record.model_dump()}
+    written = {"number": number, "previous": previous, "time": now(), **fields}
     return json.dumps(written, separators=(",", ":")).encode("ascii")
 
 
-def hashed(record: AuditRecord, seal: Seal) -> AuditRecord:
-    """The record without a document's name."""
-    if isinstance(record, Egress):
-        names = sorted({seal.document(record.collection, d) for d in record.documents})
-        return record.model_copy(update={"documents": tuple(names)})
-    if isinstance(record, Erasure):
-        return record.model_copy(update={"document": seal.document(record.collection, record.document)})
-    return record
+def fields_of(record: AuditRecord, seal: Seal) -> dict[str, Any]:
+    """What is kept of a record: all but the names of documents."""
+    fields = record.model_dump()
+    match record:
+        case Egress():
+            return fields | {"documents": hashed(record.documents, seal), "quoted": hashed(record.quoted, seal)}
+        case Erasure():
+            return fields | {"document": seal.document(record.collection, record.document)}
+        case _:
+            return fields
+
+
+def hashed(documents: Iterable[Scope], seal: Seal) -> list[str]:
+    """Documents as the log calls them, each by its own collection."""
+    return sorted({seal.document(d.collection, d.document) for d in documents})

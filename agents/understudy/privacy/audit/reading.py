@@ -33,6 +33,7 @@ class Selection:
     thread: str | None = None
     expert: str | None = None
     collection: str | None = None
+    """That was asked, or that the record rests on."""
     document: str | None = None
     """By id; `collection` must be named too."""
 
@@ -43,12 +44,14 @@ class Selection:
 
     def takes(self, fields: dict[str, Any], seal: Seal) -> bool:
         """Whether a record is wanted."""
-        named = ("kind", "principal", "thread", "expert", "collection")
+        named = ("kind", "principal", "thread", "expert")
         if any(getattr(self, name) not in (None, fields.get(name)) for name in named):
             return False
+        if self.collection not in (None, fields.get("collection"), *fields.get("collections", ())):
+            return False
         if self.document is not None:
-            code = seal.document(self.collection or "default", self.document)
-            if code != fields.get("document") and code not in fields.get("documents", ()):
+            wanted = {seal.document(self.collection or "default", name) for name in (self.document, None)}
+            if wanted.isdisjoint((fields.get("document"), *fields.get("documents", ()))):
                 return False
         at = datetime.fromisoformat(fields["time"])
         return (self.since is None or at >= self.since) and (self.until is None or at < self.until)

@@ -55,9 +55,13 @@ class Seal:
         """The code of a head."""
         return self._code(b"head", body)
 
-    def document(self, collection: str, document: str) -> str:
-        """What a document is called in the log: the same each time, and nothing can be guessed from it."""
-        return self._code(b"document", f"{collection}\0{document}".encode("utf-8", "surrogatepass")).hex()[:32]
+    def document(self, collection: str, document: str | None) -> str:
+        """What a document is called in the log: the same each time, and nothing can be guessed from it.
+
+        `None` is any of the collection: nobody knows which.
+        """
+        name = collection if document is None else f"{collection}\0{document}"
+        return self._code(b"document", name.encode("utf-8", "surrogatepass")).hex()[:32]
 
     def _code(self, purpose: bytes, body: bytes) -> bytes:
         return hmac.digest(self.key, purpose + b"\0" + body, hashlib.sha256)

@@ -40,5 +40,6 @@ class OwnPatterns:
             except TimeoutError as error:
                 raise EgressRefused(
                     f"the pattern of type {kind} in [[privacy.patterns]] takes over {self._seconds:g} s on a text of"
-                    f" {len(text):,} characters; nothing was sent: simplify it"
+                    f" {len(text):,} characters; nothing was sent: simplify it",
+                    "pattern",
                 ) from error

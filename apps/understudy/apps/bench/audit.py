@@ -13,6 +13,7 @@ from typing import Any
 
 from understudy.apps.metrics import quantile
 from understudy.core.audit import AuditRecord, Egress, Erasure, Refusal, Result
+from understudy.core.types import Scope
 from understudy.core.usage import ExpertTokens, Spend
 from understudy.privacy.audit.files import AuditFiles
 from understudy.privacy.audit.log import SqliteAuditLog
@@ -80,7 +81,8 @@ def record(number: int, rng: Random) -> AuditRecord:
         return Erasure(by="owner", collection="contracts", document=f"d{number}", gone={"passages": rng.randrange(99)})
     return Egress(
         **party, question=f"q{number}", policy="redacted", host="api.example:443", sha256=digest,
-        bytes=rng.randrange(9000), replaced={"PERSON": rng.randrange(9)}, documents=(f"d{number}",),
+        bytes=rng.randrange(9000), replaced={"PERSON": rng.randrange(9)}, 
+        documents=(Scope(collection="contracts", document=f"d{number}"), Scope(collection="minutes")),
         worst=Spend(usd=0.05, calls=3, tokens=4000),
     )  # fmt: skip
 
