@@ -14,6 +14,7 @@ from rich.console import Console
 from understudy.apps.approvals import approvals
 from understudy.apps.auditing import audit
 from understudy.apps.command import Json, opened, print_json
+from understudy.apps.mcp.command import mcp
 from understudy.core.errors import UnderstudyError, UserError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ app.add_typer(audit, name="audit")
 documents = typer.Typer(help="What was ingested.", no_args_is_help=True)
 app.add_typer(documents, name="documents")
 app.add_typer(approvals, name="approvals")
+app.command("mcp")(mcp)
 err = Console(stderr=True)
 out = Console()
 

@@ -1,0 +1,123 @@
+"""`understudy mcp` as other programs meet it: over stdin and stdout, and over HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from mcp_parts import called, child_environment, made_workspace, over_http, over_stdio, refused, serving_http
+
+from understudy.apps.mcp.serving import loopback
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_workspace(tmp_path_factory.mktemp("mcp"))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+async def test_over_stdio_a_principal_reads_what_they_may(workspace: Path, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as log:
+        async with over_stdio(workspace, "--principal", "ann", errlog=log) as session:
+            answer = await called(session, "ask", question="When are visitors welcome on ward seven?")
+            assert "14:00" in answer["text"]
+            closed = await refused(session, "search", query="pay", collection="hr")
+            assert closed == (await refused(session, "search", query="pay", collection="hs")).replace("'hs'", "'hr'")
+            for arguments in ({"start": 0}, {"location": "Pay"}):
+                told = await refused(session, "read_passage", document="pay.md", collection="hr", **arguments)
+                assert told == closed
+            assert await refused(session, "ask", question="What is the pay?", collection="hr") == closed
+
+
+def test_stdout_is_the_protocols_alone(workspace: Path) -> None:
+    command = [sys.executable, "-m", "understudy.apps.cli", "--workspace", str(workspace), "mcp"]
+    asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/call"}
+    asked["params"] = {"name": "search", "arguments": {"query": "visits"}}  # type: ignore[assignment]
+    messages = [HELLO, {"jsonrpc": "2.0", "method": "notifications/initialized"}, asked]
+    process = subprocess.Popen(
+        command, env=child_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("".join(json.dumps(m) + "\n" for m in messages))
+    process.stdin.flush()
+    lines = [json.loads(process.stdout.readline()) for _ in range(2)]
+    rest, _ = process.communicate(timeout=60)
+    assert ([line["id"] for line in lines], rest, process.returncode) == ([1, 2], "", 0)
+
+
+def test_what_else_writes_to_stdout_goes_to_stderr() -> None:
+    script = (
+        "import os\n"
+        "from understudy.apps.mcp.serving import protocol_stdout\n"
+        "with protocol_stdout() as stdout:\n"
+        "    print('printed'); os.write(1, b'by a library'); stdout.write('said')\n"
+        "print(' after')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=child_environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "said after\n"
+    assert "printed" in done.stderr
+    assert "by a library" in done.stderr
+
+
+async def test_over_http(workspace: Path) -> None:
+    port = free_port()
+    with serving_http(workspace, port, "--principal", "ann") as url:
+        async with over_http(url) as session, over_http(url) as other:
+            answer = await called(session, "ask", question="When are visitors welcome on ward seven?")
+            assert "14:00" in answer["text"]
+            assert "holds no documents" in await refused(other, "search", query="pay", collection="hr")
+        accepts = {"Accept": "application/json, text/event-stream"}
+        for header in ({"Host": "evil.example"}, {"Host": f"evil.example:{port}"}, {"Origin": "http://evil.example"}):
+            assert httpx.post(url, json=HELLO, headers=accepts | header).status_code in (403, 421), header
+        assert httpx.post(url, json=HELLO, headers=accepts).status_code == 200
+
+
+def test_other_machines_are_not_served(workspace: Path) -> None:
+    command = [sys.executable, "-m", "understudy.apps.cli", "--workspace", str(workspace), "mcp", "--http"]
+    done = subprocess.run(
+        [*command, "--host", "0.0.0.0"], env=child_environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("understudy: --host 0.0.0.0: other machines could read")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_loopback(host: str) -> None:
+    assert loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "192.168.0.2", "localhost.evil.example", "", "127.0.0.1.evil.example"]
+)
+def test_not_loopback(host: str) -> None:
+    assert not loopback(host)
+
+
+def test_a_port_that_is_taken_is_one_line(workspace: Path) -> None:
+    command = [sys.executable, "-m", "understudy.apps.cli", "--workspace", str(workspace), "mcp", "--http", "--port"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run([*command, port], env=child_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(
+        f"understudy: can't listen on 127.0.0.1, port {port}: Address already in use; choose another --port\n"
+    )
