@@ -30,6 +30,7 @@ def shown(**changed: object) -> str:
         "deferral": PROMISE, "spent_this_month": {"usd": 0.0123, "calls": 12, "tokens": 4567}, "cached_answers": 3,
         "collections": {"reports": {"sensitivity": "redacted", "revision": 1, "documents": 7}}, "examples": 4,
         "example_store": {"database": "/data/[mine]/records.sqlite", "workspace": ""}, "policy": [RULE],
+        "ner": None,
     }  # fmt: skip
     console = Console(file=io.StringIO(), width=160)
     show_status(console, found | changed)
@@ -50,6 +51,8 @@ def test_everything_of_a_workspace_is_told() -> None:
 def test_what_is_not_there_is_said() -> None:
     assert "no documents yet" in shown(collections={})
     assert "examples in" not in shown()
+    assert "by the model" not in shown()
+    assert "by word lists, and by the model in /models/[ner]" in shown(ner="/models/[ner]")
     shared = shown(example_store={"database": "postgresql+psycopg://ann:***@db/[kept]", "workspace": "legal"})
     assert "postgresql+psycopg://ann:***@db/[kept] as legal" in shared
     fixed = {"threshold": 0.5, "promise": None, "why": "deferral.min_confidence is set"}

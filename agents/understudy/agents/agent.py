@@ -72,7 +72,7 @@ class Agent(Assembly):
             SettingsError: `understudy.toml` is wrong.
             AccessError: it names principals, and not this one.
             MissingExtraError: the settings want what isn't installed.
-            ModelFileError: the small model can't be loaded.
+            ModelFileError: the small model, or the one that finds names, can't be loaded.
         """
         opened = Workspace.open(workspace)
         with ExitStack() as held:
@@ -279,6 +279,7 @@ class Agent(Assembly):
             "spent_this_month": self.ledger.spent(who.name if who.restricted else None).model_dump(),
             "collections": self.documents_of(who).listing(),
             "policy": [r for r in self.egress.policy.listing(self.store.listing()) if who.may_read(r["collection"])],
+            "ner": None if self.egress.ner is None else str(self.egress.ner.folder),
             "example_store": {"database": self.example_store.name, "workspace": self.example_store.workspace},
             "cached_answers": self.records.count(who),
             "examples": self.example_store.count(who),

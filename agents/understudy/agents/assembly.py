@@ -75,7 +75,7 @@ class Assembly:
         SettingsError: the settings contradict themselves.
         AccessError: they name principals, and not this one.
         MissingExtraError: they want what isn't installed.
-        ModelFileError: the small model can't be loaded.
+        ModelFileError: the small model, or the one that finds names, can't be loaded.
     """
 
     def __init__(self, workspace: Workspace, settings: Settings, principal: str, tools: Sequence[BaseTool]) -> None:

@@ -18,6 +18,7 @@ from understudy.privacy.policy import Policy
 from understudy.privacy.protected import Dictionaries
 from understudy.privacy.protected.dictionary import Documents
 from understudy.privacy.redaction import Redactor, Vaults
+from understudy.privacy.redaction.ner import NerModel
 from understudy.privacy.tools import ToolGuard
 
 __all__ = ["Egress"]
@@ -30,13 +31,14 @@ class Egress:
 
     Args:
         workspace: whose.
-        settings: collections, experts, the owner's patterns.
+        settings: collections, experts, the owner's patterns and model of names.
         documents: what is stored: protected values come from it.
         stored: the sensitivity that a collection was ingested as.
         seen: whether the bytes of an expert's requests are checked.
 
     Raises:
         SettingsError: a collection's table contradicts itself.
+        ModelFileError: `privacy.ner` is no token classifier.
         WorkspaceError: a file can't be used.
     """
 
@@ -49,6 +51,8 @@ class Egress:
         seen: Callable[[str], bool],
     ) -> None:
         self.policy = Policy(settings, stored)
+        ner = settings.privacy.ner
+        self.ner = None if ner is None else NerModel(workspace.root / ner.expanduser())
         self.approvals = ApprovalStore(workspace.approvals)
         self.vaults = Vaults(workspace.placeholders, key_of(workspace.privacy_key))
         self.dictionaries = Dictionaries(documents, settings)
@@ -71,7 +75,7 @@ class Egress:
         with self._lock:
             held = self._made.get(names)
             if held is None or held.values is not values:
-                held = Protection(Redactor(values.values, self._patterns), values)
+                held = Protection(Redactor(values.values, self._patterns, self.ner), values)
                 self._made[names] = held
             return held
 

@@ -9,7 +9,7 @@
     │   ├── AccessError                 no such principal, or what they ask takes the owner
     │   ├── ApprovalError               no such request, or it was decided
     │   ├── QuestionError               empty, or longer than the context
-    │   ├── ModelFileError              no GGUF, or a GGUF without a chat template
+    │   ├── ModelFileError              no GGUF, a GGUF without a chat template, or no token classifier
     │   ├── AdapterError                no such adapter, damaged, or not for this model
     │   ├── WorkspaceError              corrupt, of a newer version, unwritable, or its database can't be used
     │   │   └── WorkspaceBusyError      another process owns it
@@ -105,7 +105,7 @@ class QuestionError(UserError):
 
 
 class ModelFileError(UserError):
-    """A file is no GGUF chat model."""
+    """A file is no GGUF chat model, or a folder holds no token classifier."""
 
 
 class AdapterError(UserError):

@@ -230,6 +230,9 @@ class PrivacySettings(Table):
 
     patterns: tuple[PatternSettings, ...] = ()
     """Of identifiers that only the owner knows, such as case numbers."""
+    ner: Path | None = None
+    """A folder with a token classifier in transformers' form, which finds names besides; a relative one is below the
+    workspace."""
 
 
 class Settings(Table):

@@ -79,6 +79,10 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     if store["workspace"]:  # else they lie in the workspace, as everything does
         where = f"{store['database']} as {store['workspace']}"
         console.print(f"[bold]examples in[/]  {escape(where)}", highlight=False)
+    if found["ner"]:
+        console.print(
+            f"[bold]names[/]        by word lists, and by the model in {escape(found['ner'])}", highlight=False
+        )
     console.print(
         f"[bold]this month[/]   ${spent['usd']:.4f} in {spent['calls']} calls, {spent['tokens']} tokens",
         highlight=False,
