@@ -309,6 +309,8 @@ class Agent(Assembly):
             raise QuestionError("the question is empty; ask something")
         if "\0" in asked:
             raise QuestionError("the question holds null bytes; take them out")
+        if any("\ud800" <= c <= "\udfff" for c in asked):
+            raise QuestionError("the question holds half characters (lone surrogates); take them out")
         if thread is not None and not thread.strip():
             raise ScopeError("the thread's name is empty; leave it out for a new thread")
         scope = Scope(collection=collection, document=document)

@@ -32,6 +32,7 @@ __all__ = [
     "Reach",
     "RefineSettings",
     "Sensitivity",
+    "ServerSettings",
     "Settings",
     "SmallModelSettings",
 ]
@@ -235,6 +236,19 @@ class PrivacySettings(Table):
     workspace."""
 
 
+class ServerSettings(Table):
+    """`[server]`: `understudy serve` and `understudy chat`."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Another address than this machine's own needs an API key."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    """0 takes any that is free."""
+    slots: Annotated[int, Field(ge=1, le=64)] = 2
+    """Questions that are answered at once; the others wait."""
+    queue: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """That may wait; more are told to try again later."""
+
+
 class Settings(Table):
     """The whole file. Every key is optional."""
 
@@ -251,6 +265,7 @@ class Settings(Table):
     briefing: BriefingSettings = BriefingSettings()
     privacy: PrivacySettings = PrivacySettings()
     audit: AuditSettings = AuditSettings()
+    server: ServerSettings = ServerSettings()
 
     @field_validator("principals")
     @classmethod

@@ -15,6 +15,7 @@ from understudy.apps.approvals import approvals
 from understudy.apps.auditing import audit
 from understudy.apps.command import Json, opened, print_json
 from understudy.apps.mcp.command import mcp
+from understudy.apps.serving import serve
 from understudy.core.errors import UnderstudyError, UserError
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ documents = typer.Typer(help="What was ingested.", no_args_is_help=True)
 app.add_typer(documents, name="documents")
 app.add_typer(approvals, name="approvals")
 app.command("mcp")(mcp)
+app.command()(serve)
 err = Console(stderr=True)
 out = Console()
 

@@ -1,0 +1,35 @@
+"""What every request may use: the agent, the queue, and the settings they go by."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+from fastapi import Request
+
+from understudy.agents import Agent
+from understudy.apps.server.followed import Followed
+from understudy.apps.server.queue import FairQueue
+from understudy.core.settings import ServerSettings
+
+__all__ = ["Served", "served"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """One workspace being served."""
+
+    agent: Agent
+    settings: ServerSettings
+    queue: FairQueue
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server shuts down: answers in flight are stopped."""
+    followed: Followed = field(default_factory=Followed)
+    busy: set[tuple[str, str]] = field(default_factory=set)
+    """Principals' threads in which a question is being answered: one at a time in each."""
+
+
+def served(request: Request) -> Served:
+    """What a request may use."""
+    return cast(Served, request.app.state.served)

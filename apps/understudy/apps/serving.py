@@ -1,0 +1,45 @@
+"""`understudy serve`: the API for programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from understudy.apps.command import opened
+from understudy.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["serve"]
+
+told = Console(stderr=True)
+Host = Annotated[str | None, typer.Option(help="The address to listen at; `server.host` by default.")]
+Port = Annotated[int | None, typer.Option(help="`server.port` by default; 0 takes any that is free.", min=0, max=65535)]
+
+
+def serve(context: typer.Context, host: Host = None, port: Port = None) -> None:
+    """Serve the OpenAI API, and Understudy's own, until Ctrl-C."""
+    serving(context, host, port, lambda url: None)
+
+
+def serving(context: typer.Context, host: str | None, port: int | None, on_ready: Callable[[str], None]) -> None:
+    """Serve a workspace, and tell where."""
+    try:
+        from understudy.apps.server.app import build_app
+        from understudy.apps.server.run import listen, run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "fastapi", "chat") from error
+    with opened(context) as agent:
+        given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+        settings = agent.settings.server.model_copy(update=given)
+        app = build_app(agent, settings)
+
+        def ready(url: str) -> None:
+            told.print(f"Understudy answers at {url}/v1 · Ctrl-C stops it", highlight=False)
+            on_ready(url)
+
+        with listen(settings) as listening:
+            run(app, listening, ready)
