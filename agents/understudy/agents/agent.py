@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -13,13 +12,12 @@ from typing import Any, Self
 
 from langchain_core.tools import BaseTool
 
-from understudy.agents.assembly import Assembly
+from understudy.agents.conversing import Conversing, answer_of
 from understudy.agents.deferral.outcomes import role_of
 from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.erasure.erasure import ErasureReport
 from understudy.core.access import Principal
 from understudy.core.adapters import AdapterCard
-from understudy.core.egress import Decision, Verdict
 from understudy.core.errors import QuestionError, ScopeError, UnderstudyError
 from understudy.core.protocols import Cancel
 from understudy.core.settings import Settings
@@ -28,14 +26,14 @@ from understudy.core.workspace import Workspace
 from understudy.distillation.curate import curate
 from understudy.distillation.export import rows
 from understudy.graphs.run import stream
-from understudy.graphs.state import Event, never
+from understudy.graphs.state import Event, never, thread_key
 from understudy.retrieval.ingest import IngestReport, Progress, ingest
 from understudy.retrieval.readable import no_documents
 
 __all__ = ["Agent"]
 
 
-class Agent(Assembly):
+class Agent(Conversing):
     """Answers questions from the documents of one workspace.
 
     Use `Agent.open`, as a context manager or with `close`. Synchronous and asynchronous methods may be mixed; all of
@@ -208,61 +206,10 @@ class Agent(Assembly):
     ) -> AsyncIterator[Event]:
         """`ask`, giving steps and text as they come; the last event holds the answer."""
         who = self._who(principal)
-        here = asyncio.get_running_loop()
-        queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        stopped = threading.Event()
-
-        async def run() -> None:
-            try:
-                async for event in self._events(
-                    question, collection, document, thread, job, who, lambda: stopped.is_set() or cancel()
-                ):
-                    here.call_soon_threadsafe(queue.put_nowait, event)
-            finally:
-                here.call_soon_threadsafe(queue.put_nowait, None)
-
-        running = self._loop.awaited(run())
-        try:
-            while (event := await queue.get()) is not None:
-                yield event
-            await running
-        finally:
-            stopped.set()
-
-    def approvals(self, *, principal: str | None = None) -> list[dict[str, Any]]:
-        """What waits for a principal's approval: to whom it would go, and of which size. The owner sees everyone's."""
-        return self._loop.run(self._approving.listing(self._who(principal)))
-
-    def approval(self, request: str, *, principal: str | None = None) -> dict[str, Any]:
-        """One request, with the exact payload that would leave. Raises `ApprovalError`."""
-        return self._loop.run(self._approving.show(request, self._who(principal)))
-
-    def approve(self, request: str, *, principal: str | None = None) -> Answer:
-        """Send what was shown, once, and go on with the question.
-
-        The answer waits again, under another request, where another payload would leave by now. Raises `ApprovalError`.
-        """
-        return self._decided(request, "approve", "", principal)
-
-    def edit(self, request: str, text: str, *, principal: str | None = None) -> Answer:
-        """`approve`, with a message of one's own in the place of the one that was shown.
-
-        It passes the guard again; where that takes something out, the answer waits again. Raises `ApprovalError`.
-        """
-        return self._decided(request, "edit", text, principal)
-
-    def refuse(self, request: str, reason: str = "", *, principal: str | None = None) -> Answer:
-        """Let nothing leave: the question is answered locally. Raises `ApprovalError`."""
-        return self._decided(request, "refuse", reason, principal)
-
-    def _decided(self, request: str, verdict: Verdict, text: str, principal: str | None) -> Answer:
-        decision = Decision(id=request, verdict=verdict, text=text)
-        return self._loop.run(answer_of(self._deciding(decision, self._who(principal))))
-
-    async def _deciding(self, decision: Decision, who: Principal) -> AsyncIterator[Event]:
-        async with self.traffic.passing():
-            async for event in self._approving.decide(decision, who):
-                yield event
+        async for event in self._streamed(
+            lambda left: self._events(question, collection, document, thread, job, who, lambda: left() or cancel())
+        ):
+            yield event
 
     def status(self, *, principal: str | None = None) -> dict[str, Any]:
         """Model, collections, experts and what has been learned, as plain data: what a principal may read of it."""
@@ -317,12 +264,15 @@ class Agent(Assembly):
         async with self.traffic.passing():
             self.retriever.over(self.documents_of(who)).check(scope)
             if thread is None:
-                thread, permit = self.threads.begin(who, collection)
+                thread, permit = self.owners.begin(who, collection)
             else:
-                permit = self.threads.enter(who, thread, collection)
+                permit = self.owners.enter(who, thread, collection)
             graph, deps = self._in_thread(permit, thread, collection, cancel)
-            async for event in stream(graph, deps, asked, scope, who.name, thread, job):
-                yield event
+            noted = await asyncio.to_thread(self.turns.begin, thread_key(who.name, thread), asked, scope)
+            async with self.turns.following(noted) as shown:
+                async for event in stream(graph, deps, asked, scope, who.name, thread, job):
+                    await shown(event)
+                    yield event
 
     def calibrate(self) -> Calibration:
         """Derive the threshold anew from all outcomes, and say how reliable the confidence is. Raises `AccessError`."""
@@ -381,12 +331,3 @@ class Agent(Assembly):
         stored = self.example_store.examples(self._who(principal)).values()
         held = [e.model_copy(update={"label": self.taught_at(e)[1]}) for e in stored]
         return list(rows(curate(held), [role_of(e.question, e.scope) for e in held]))
-
-
-async def answer_of(events: AsyncIterator[Event]) -> Answer:
-    """The answer that a question's events end with."""
-    answer: Answer | None = None
-    async for event in events:
-        answer = event.answer or answer
-    assert answer is not None
-    return answer

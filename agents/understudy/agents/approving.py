@@ -13,6 +13,7 @@ from understudy.core.audit import Approval, AuditLog
 from understudy.core.egress import Decision, Request, Verdict, content_of, sha256_of
 from understudy.core.errors import ApprovalError
 from understudy.core.settings import OWNER
+from understudy.core.types import Answer
 from understudy.graphs.ask import AskGraph
 from understudy.graphs.run import pending, resume
 from understudy.graphs.state import Deps, Event
@@ -32,6 +33,7 @@ class Approving:
         going_on: the graph and all that a question may use, by its principal, thread and collection.
         open_to: whether somebody may read all that a thread rests on.
         audit: is told of every decision.
+        answered: is told what became of a question, by its thread's key and its request.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class Approving:
         going_on: Callable[[str, str, str], tuple[AskGraph, Deps]],
         open_to: Callable[[Principal, str], bool],
         audit: AuditLog,
+        answered: Callable[[str, str, Answer], None],
     ) -> None:
         self._store, self._graph, self._going_on = store, graph, going_on
-        self._open_to, self._audit = open_to, audit
+        self._open_to, self._audit, self._answered = open_to, audit, answered
 
     async def listing(self, who: Principal) -> list[dict[str, Any]]:
         """Requests that wait for `who`, without what would leave; those whose thread has gone on are forgotten."""
@@ -79,6 +82,8 @@ class Approving:
         graph, deps = self._going_on(noted.principal, thread, noted.collection)
         await asyncio.to_thread(self._audit.append, record_of(decision, who.name, noted, held))
         async for event in resume(graph, deps, noted.principal, thread, decision):
+            if event.answer is not None:
+                await asyncio.to_thread(self._answered, noted.thread, decision.id, event.answer)
             yield event
 
     async def _waiting(self, request: str, who: Principal) -> tuple[Noted, StateSnapshot]:

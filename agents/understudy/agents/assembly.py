@@ -13,6 +13,7 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from understudy.agents.access.threads import Threads
+from understudy.agents.access.turns import Turns
 from understudy.agents.access.views import PermittedCache, PermittedExamples, PermittedOutcomes
 from understudy.agents.approving import Approving
 from understudy.agents.briefing import build_payload
@@ -31,6 +32,7 @@ from understudy.agents.erasure.threads import Conversations
 from understudy.agents.erasure.traffic import Traffic
 from understudy.agents.examples import open_examples
 from understudy.agents.experts import build_experts
+from understudy.agents.feedback import Feedback
 from understudy.agents.general import general_answers, general_steps
 from understudy.agents.learning import Learning
 from understudy.agents.loop import Loop
@@ -150,18 +152,28 @@ class Assembly:
             self.deferral,
         )
         self._checkpoints = self._loop.run(checkpointer(workspace.threads))
-        self.threads = Threads(workspace.threads, self._checkpoints)
+        self.owners = Threads(workspace.threads, self._checkpoints)
+        self.turns = Turns(workspace.threads)
         self._graph = build_ask_graph(self._checkpoints)
         self._approving = Approving(
-            self.egress.approvals, self._graph, self._going_on, self.threads.open_to, self.audit
+            self.egress.approvals, self._graph, self._going_on, self.owners.open_to, self.audit, self.turns.decided
+        )
+        self._feedback = Feedback(
+            self.deferral,
+            self.example_store,
+            self.records,
+            self.cache.remember,
+            self.access.label,
+            self.demonstrations.forget,
         )
         self._held = ExitStack()
         self.traffic = Traffic()
+        untied = Untied(self.ledger, self.egress.vaults, self.egress.approvals, self.store.listing)
+        self.conversations = Conversations(workspace.threads, untied)
         self.erasure = self._erasure(nearest)
 
     def _erasure(self, nearest: Nearest) -> Erasure:
         """What takes a document out of every part that may hold something of it, and in which order."""
-        untied = Untied(self.ledger, self.egress.vaults, self.egress.approvals, self.store.listing)
         return Erasure(
             self.workspace,
             (
@@ -169,7 +181,7 @@ class Assembly:
                 self.cache,
                 self.deferral.store,
                 self.example_store,
-                Conversations(self.workspace.threads, untied),
+                self.conversations,
                 self.records,
                 Placeholders(self.egress.vaults, self.store),
                 Library(self.store, self.retriever, self.encoder),
@@ -182,7 +194,8 @@ class Assembly:
 
     def close(self) -> None:
         """Let go of the workspace."""
-        self.threads.close()
+        self.owners.close()
+        self.turns.close()
         self._loop.run(self._checkpoints.conn.close())
         self._loop.close()
         self.model.close()
@@ -216,13 +229,13 @@ class Assembly:
 
     def _going_on(self, principal: str, thread: str, collection: str) -> tuple[AskGraph, Deps]:
         who = self.access.principal(principal)
-        return self._in_thread(self.threads.enter(who, thread, collection), thread, collection, never)
+        return self._in_thread(self.owners.enter(who, thread, collection), thread, collection, never)
 
     def _in_thread(self, permit: Permit, thread: str, collection: str, cancel: Cancel) -> tuple[AskGraph, Deps]:
         """What a question in a thread is answered by, and what it may use."""
         place = self.place(collection)
         deps = self._deps(self.cast.playing(*place, permit.principal), permit, place[1], cancel)
-        return self._graph.copy({"checkpointer": self.threads.saver(permit.principal, thread)}), deps
+        return self._graph.copy({"checkpointer": self.owners.saver(permit.principal, thread)}), deps
 
     def _deps(
         self, players: Players, permit: Permit | None = None, label: str | None = None, cancel: Cancel = never

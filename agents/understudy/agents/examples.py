@@ -152,6 +152,14 @@ class ExampleDatabase:
             for name in names:
                 db.execute(delete(examples).where(examples.c.id == name, examples.c.workspace == self.workspace))
 
+    def withdraw(self, wrong: Callable[[Example], bool]) -> bool:
+        """Take out those that were found wrong; gives whether there were any."""
+        names = [name for name, example in self.examples().items() if wrong(example)]
+        with self._begun() as db:
+            for name in names:
+                db.execute(delete(examples).where(examples.c.id == name, examples.c.workspace == self.workspace))
+        return bool(names)
+
     def scrub(self) -> None:
         """Leave no byte of what was deleted in the database's tables; a workspace's own file is scrubbed with it.
 

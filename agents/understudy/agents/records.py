@@ -86,6 +86,14 @@ class Records:
             db.execute(delete(cache).where(cache.c.key == values["key"]))
             db.execute(insert(cache).values(values))
 
+    def withdraw(self, principal: str, collection: str, said: str) -> None:
+        """Take out a principal's answers that say just this, to whichever question of a collection."""
+        own = (cache.c.principal == principal) & (cache.c.collection == collection)
+        with workspace_errors(self.path), self.engine.begin() as db:
+            for row in db.execute(select(cache.c.key, cache.c.answer).where(own)).all():
+                if Answer.model_validate_json(row.answer).text == said:
+                    db.execute(delete(cache).where(cache.c.key == row.key))
+
     def count(self, by: Principal | None = None) -> int:
         """How many answers are kept: all, or those that a principal may be given again."""
         with workspace_errors(self.path), self.engine.connect() as db:

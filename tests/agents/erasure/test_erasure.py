@@ -54,7 +54,7 @@ def test_no_byte_of_it_is_left_and_what_rests_on_others_stays(room: Path, worksp
             answer = agent.ask(asked[0], document="harbour.md")
             assert (answer.route, answer.text) == ("cache", asked[1])
         assert agent.ledger.spent() == spent
-        assert len(agent.threads.listing(agent.principal)) == 5, "two, one that was told again, and these two"
+        assert len(agent.owners.listing(agent.principal)) == 5, "two, one that was told again, and these two"
         assert agent.registry.history("default", "default") == ["v1"]
         with pytest.raises(AdapterError, match="withdrawn: it was trained on a document that was erased"):
             agent.promote("default", "v2", force=True)

@@ -67,7 +67,7 @@ def derive(
     now: datetime | None = None,
     adapter: str | None = None,
 ) -> Derivation:
-    """Fit the calibrator on the train and gate roles, and test thresholds on the calibrate role.
+    """Fit the calibrator on the train and gate roles and on what people said; test thresholds on the calibrate role.
 
     Args:
         rows: outcomes of this small model.

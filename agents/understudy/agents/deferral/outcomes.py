@@ -37,6 +37,8 @@ from understudy.core.types import Outcome, Scope
 
 __all__ = ["OutcomeStore", "Peers", "Row", "role_of"]
 
+TOLD = "told"
+"""The role of what a person said: they chose what to look at, so it helps to fit and never to test."""
 TRAIN, GATE = 102, 141
 """Of 256: two fifths train, three twentieths gate, the rest (45%) calibrates, since a promise takes over 100 labels."""
 
@@ -191,6 +193,47 @@ class OutcomeStore:
                 )
             )
 
+    def tell(self, outcome: Outcome, quality: float | None) -> None:
+        """Keep what a person said of a draft, in the place of what they said before.
+
+        Nothing is kept of questions that the promise is tested on: who is looked at must not change what is found.
+
+        Args:
+            outcome: with what they say is right, if they do.
+            quality: where they only say how good the draft is.
+        """
+        if role_of(outcome.question, outcome.scope) == "calibrate":
+            return
+        draft, right, collection = outcome.draft, outcome.expert, outcome.scope.collection
+        if quality is None and draft is not None and right is not None:
+            quality = agreement(draft, right)
+        family = hashed(collection, family_of(outcome.question, outcome.scope))
+        with self._begun() as db:
+            db.execute(delete(outcomes).where(outcomes.c.family == family, outcomes.c.role == TOLD))
+            db.execute(
+                insert(outcomes).values(
+                    id=uuid.uuid4().hex,
+                    collection=collection,
+                    role=TOLD,
+                    family=family,
+                    asked=hashed(collection, folded(outcome.question)),
+                    said=None if draft is None else hashed(normalised(draft.text)),
+                    small_model=outcome.small_model,
+                    signals=json.dumps(outcome.signals),
+                    drafted=draft is not None,
+                    probability=1.0,
+                    in_force=1.0,
+                    quality=quality,
+                    failed=False,
+                    measure=NAME,
+                    experts=self._experts,
+                    expert=None if right is None else right.expert,
+                    created=now(),
+                    grounds=grounds_text(outcome.grounds),
+                    rests_on=fingerprints(outcome.rests_on),
+                )
+            )
+
     def found(self, document: Scope) -> list[str]:
         """The outcomes that rest on a document."""
         with self._begun() as db:
@@ -210,26 +253,29 @@ class OutcomeStore:
         query = (
             select(outcomes)
             .where(outcomes.c.measure == NAME)
-            .where(outcomes.c.experts == self._experts)
+            .where((outcomes.c.experts == self._experts) | (outcomes.c.role == TOLD))
             .order_by(outcomes.c.created)
         )
-        found: dict[str, Row] = {}
+        found: dict[tuple[str, bool], Row] = {}
         with self._begun() as db:
             for r in db.execute(query).all():
                 if r.small_model == small_model(r.collection):
                     row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force, r.failed)
-                    found.setdefault(r.family, row)
+                    found.setdefault((r.family, r.role == TOLD), row)
         return list(found.values())
 
     def labels(self, small_model: Callable[[str], str]) -> int:
-        """How many drafts were compared with an expert, each question once."""
+        """How many drafts were compared with an expert, or judged by a person, each question once."""
         return sum(row.quality is not None for row in self.rows(small_model))
 
     def has(self, small_model: str, question: str, scope: Scope) -> bool:
         """Whether a question's outcome with a small model is known."""
         family = hashed(scope.collection, family_of(question, scope))
         query = select(func.count()).where(
-            outcomes.c.small_model == small_model, outcomes.c.family == family, outcomes.c.measure == NAME
+            outcomes.c.small_model == small_model,
+            outcomes.c.family == family,
+            outcomes.c.measure == NAME,
+            outcomes.c.role != TOLD,
         )
         with self._begun() as db:
             return bool(db.scalar(query))

@@ -56,7 +56,7 @@ class Deferral:
         self._path = workspace.deferral
         self._settings = settings
         self._small_model = small_model
-        self._in_force = in_force
+        self.in_force = in_force
         self._permitted = permitted
         self._experts = tuple(experts)
         self._nearest = nearest
@@ -76,15 +76,15 @@ class Deferral:
         """A judge by the threshold now in force, who knows of earlier questions what `by` may read, or all."""
 
         def peers(question: str, scope: Scope, text: str) -> Peers:
-            return self.store.peers(self._in_force.name(scope.collection), question, scope, text, by)
+            return self.store.peers(self.in_force.name(scope.collection), question, scope, text, by)
 
         nearest = self._nearest if by is None else self._nearest.seen_by(by)
         return DeferralJudge(self._settings, self.derivation, self._permitted, nearest, peers=peers)
 
     def _stale(self, held: Derivation) -> bool:
         """Whether a derivation is of other models or another promise, or many labels old."""
-        labels = self.store.labels(self._in_force.name)
-        return stale(held, self._settings, self._small_model, self._experts, labels, self._in_force.adapters())
+        labels = self.store.labels(self.in_force.name)
+        return stale(held, self._settings, self._small_model, self._experts, labels, self.in_force.adapters())
 
     def note(self, outcome: Outcome) -> None:
         """Keep what a question teaches, and derive the threshold anew if many labels have come."""
@@ -97,6 +97,12 @@ class Deferral:
         if self._stale(self.derivation):
             self.derive()
 
+    def told(self, outcome: Outcome, quality: float | None) -> None:
+        """Keep what a person said of a draft, see `OutcomeStore.tell`, and derive the threshold anew if it is time."""
+        self.store.tell(outcome, quality)
+        if self._stale(self.derivation):
+            self.derive()
+
     def relabel(self, outcome: Outcome, in_force: float) -> None:
         """Keep what a rehearsal shows: no question was asked, and nothing is derived yet."""
         self.store.note(outcome, in_force)
@@ -105,11 +111,11 @@ class Deferral:
         """Fit, test, and put the result in force."""
         with self._lock:
             self.derivation = derive(
-                self.rows(), self._settings, self._small_model, self._experts, adapter=self._in_force.adapters()
+                self.rows(), self._settings, self._small_model, self._experts, adapter=self.in_force.adapters()
             )
             save(self.derivation, self._path)
         return self.derivation
 
     def rows(self) -> list[Row]:
         """What is known of the drafts of the models in force."""
-        return self.store.rows(self._in_force.name)
+        return self.store.rows(self.in_force.name)

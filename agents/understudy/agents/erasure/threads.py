@@ -53,12 +53,22 @@ class Conversations:
         """Take them out, whole: what was said later in them may rest on what was said before."""
         with self._opened() as db:
             for name in self._found(db, document):
-                principal, _, thread = name.partition("/")
-                self._unnamed(unquote(principal), thread)
-                with db:
-                    db.execute("DELETE FROM thread_owners WHERE key = ?", [name])
-                    db.execute("DELETE FROM writes WHERE thread_id = ?", [name])
-                    db.execute("DELETE FROM checkpoints WHERE thread_id = ?", [name])
+                self._drop(db, name)
+
+    def delete(self, key: str) -> None:
+        """Take one thread out, whatever it rests on."""
+        with self._opened() as db:
+            self._drop(db, key)
+
+    def _drop(self, db: sqlite3.Connection, key: str) -> None:
+        principal, _, thread = key.partition("/")
+        self._unnamed(unquote(principal), thread)
+        with db:
+            db.execute("DELETE FROM thread_owners WHERE key = ?", [key])
+            db.execute("DELETE FROM thread_titles WHERE key = ?", [key])
+            db.execute("DELETE FROM turns WHERE key = ?", [key])
+            db.execute("DELETE FROM writes WHERE thread_id = ?", [key])
+            db.execute("DELETE FROM checkpoints WHERE thread_id = ?", [key])
 
     def _found(self, db: sqlite3.Connection, document: Scope) -> set[str]:
         """By their latest checkpoints, whose trace is of the whole thread, and by whichever names the document.

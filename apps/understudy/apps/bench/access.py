@@ -113,7 +113,7 @@ def opened(agent: Agent, truth: Truth, tally: Tally, rng: random.Random, state: 
         Demonstrations(embed, agent.example_store.later, planted, 10_000),
         agent.deferral.store,
         agent.registry,
-        agent.threads,
+        agent.owners,
     )
     world = StoreChecks(stores, truth, tally, rng, embed)
     world.keys, world.asked, world.number = state.get("keys", {}), state.get("asked", {}), state.get("number", 0)
