@@ -50,6 +50,7 @@ LEFT_ALONE = [
     "Total Assets and Net Operating Income, as of June 30, 2021 and 2020",
     "American and Chinese customers bought 2,000 units at 14:30:15.",
     "See README.md and main.py; use std::vector<int>.",
+    "The shop is closed on Mondays, and so are most Fridays.",
 ]
 
 
@@ -74,3 +75,29 @@ def test_every_type_has_an_example() -> None:
 
 def test_a_wrong_checksum_is_no_card_or_iban(redactor: Redactor) -> None:
     assert redactor.find("no 4111 1111 1111 1112 and GB82 WEST 1234 5698 7654 33") == []
+
+
+@pytest.mark.parametrize(
+    ("address", "rest"),
+    [
+        ("12 Main Street, Springfield, IL 62704", " Please call first."),
+        ("12 Main Street", "\nPhone: on request"),
+        ("12 Main Street, Springfield", " The rent is due."),
+        ("12 Main Street", " Tuesday morning"),
+        ("12 Main Street", ", Mondays to Fridays"),
+        ("12 Main Street", "\n\nInvoice 44"),
+        ("5 Oak Avenue", ". Bring water."),
+        ("5 Oak Ave.", " Bring water."),
+        ("12 High St.", " However, the rent is due."),
+        ("Flat 4", " Was sold."),
+        ("12 Main Street, Springfield", "\nInvoice No. 12"),
+        ("12 Main Street, Toronto, ON", " The rent is due."),
+        ("12 Main Street, Bath", ", where it rained"),
+        ("12 Main Street\n Springfield\n\n Kenya 01672", " is right"),
+        ("1 Elm Rd, Leeds LS1 4AP, UK", ". Then it rained."),
+        ("12 Main Street, Turkey", " was wrong"),
+    ],
+)
+def test_an_address_ends_where_the_sentence_goes_on(address: str, rest: str, redactor: Redactor) -> None:
+    text = f"Office: {address}{rest}"
+    assert [(f.type, f.text) for f in redactor.find(text)] == [("ADDRESS", address)]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import regex
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from understudy.core.errors import SettingsError
+from understudy.core.settings_errors import settings_error
 
 __all__ = [
     "OWNER",
@@ -293,29 +292,4 @@ class Settings(Table):
         try:
             return cls.model_validate(tables)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            if first["type"] == "extra_forbidden":
-                known = known_keys(cls, first["loc"][:-1])
-                nearest = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.0)
-                hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-                raise SettingsError(f"{where}: unknown key {place!r}{hint}") from error
-            secret = first["loc"][:1] == ("examples",)  # a URL may hold a password
-            given = "" if secret else f", not {first['input']!r}"
-            raise SettingsError(f"{where}: {place}: {first['msg']}{given}") from error
-
-
-def known_keys(model: type[BaseModel], path: Iterable[int | str]) -> list[str]:
-    """The keys allowed in the table at `path` of a settings model."""
-    for part in path:
-        if isinstance(part, int) or (isinstance(part, str) and part not in model.model_fields):
-            continue
-        model = table_type(model.model_fields[str(part)].annotation) or model
-    return list(model.model_fields)
-
-
-def table_type(annotation: Any) -> type[BaseModel] | None:
-    """The settings model inside an annotation such as `tuple[ExpertSettings, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((t for t in map(table_type, get_args(annotation)) if t is not None), None)
+            raise settings_error(cls, error, where) from error

@@ -7,13 +7,18 @@ from collections.abc import Iterator
 
 from understudy.privacy.redaction.excerpts import within
 from understudy.privacy.redaction.found import Found
+from understudy.privacy.redaction.words import CALENDAR, CUES, words
 
 __all__ = ["Addresses"]
 
-CAP = r"(?:[^\W\d_a-z][\w'’.-]*|(?:de|da|do|dos|das|del|della|di|la|las|los|le|les|den|der|van|von|of|the|y|e|i)(?=\s))"
+SMALL = r"(?:de|da|do|dos|das|del|della|di|la|las|los|le|les|den|der|van|von|of|the|y|e|i)(?=\s)"
+CAP = rf"(?:[^\W\d_a-z][\w'’.-]*|{SMALL})"
+TOWN = rf"(?:[^\W\d_a-z](?:[\w'’-]|\.(?=\w)|(?<=\b[A-Z])\.|(?<=\b[A-Z][a-z])\.)*|{SMALL})"
+"""A word after the street: a full stop ends a sentence unless the word is short, as in St. or D.C."""
 KIND = (
-    r"(?i:street|st|avenue|ave|road|rd|drive|dr|lane|ln|boulevard|blvd|court|ct|way|place|pl|square|sq|terrace|circle"
-    r"|highway|hwy|parkway|pkwy|crescent|close|grove|row|mews|walk|parade|alley|loop|trail|gardens|esplanade)\b\.?"
+    r"(?i:(?:st|ave|rd|dr|ln|blvd|ct|pl|sq|hwy|pkwy)\b\.?|(?:street|avenue|road|drive|lane|boulevard|court|way|place"
+    r"|square|terrace|circle|highway|parkway|crescent|close|grove|row|mews|walk|parade|alley|loop|trail|gardens"
+    r"|esplanade)\b)"
 )
 LEADING = (
     r"(?i:rue|via|viale|corso|piazza|largo|calle|avenida|av\.?|rua|praça|paseo|camino|carrer|rambla|chemin|boulevard|avenue"
@@ -24,6 +29,7 @@ TRAILING = (
     r"|plein|kade|gracht|dijk|singel|tie|katu|kuja|polku|utca|út|tér|u\.|veien|vei|gate|bakken|stræti|gatu|vegur"
     r"|ulice|třída|náměstí|cesta|ulica|poort|hof|ring|steig|pad|dreef|stasse|straeti)"
 )
+STREET_WORD = re.compile(KIND)
 FLAT = r"(?:(?i:suite|apt|apartment|flat|unit|floor|room|ste)\b\.?\s?\#?\s?[A-Za-z]?\d{1,5}[A-Za-z]?)"
 BOX = r"(?i:(?:p\.?\s?o\.?\s?)?box\s\d{1,7}|psc\s\d+,?\s+box\s\d+|(?:unit|cmr)\s\d+,?\s+box\s\d+)"
 NUMBER = r"\d{1,5}[A-Za-z]?(?:[-/]\d{1,5})?"
@@ -38,9 +44,9 @@ STREET = rf"""(?:
 )"""
 # What may follow a street in its address: flats, towns, states, countries, postcodes, on its line or the next ones.
 MORE = rf"""(?:[\s,]{{1,6}}
-    (?:{FLAT}|{BOX}|{CAP}|[A-Z]{{1,2}}\d[\dA-Z]?\s?\d[A-Z]{{2}}|\d{{4,6}}(?:-\d{{3,4}})?|\d{{2,3}}[ -]\d{{2,3}})
+    (?:{FLAT}|{BOX}|[A-Z]{{1,2}}\d[\dA-Z]?\s?\d[A-Z]{{2}}|{TOWN}|\d{{4,6}}(?:-\d{{3,4}})?|\d{{2,3}}[ -]\d{{2,3}})
     (?![\w%]))"""
-ANCHORED = re.compile(rf"(?<![\w$€£.,-]){STREET}{MORE}{{0,9}}", re.VERBOSE)
+ANCHORED = re.compile(rf"(?<![\w$€£.,-])(?P<street>{STREET}){MORE}{{0,9}}", re.VERBOSE)
 GIVEN = re.compile(
     r"\b(?:address(?: of [^.\n]{1,40}?)?(?: is| to|:)|lives? at|living at|resid(?:es?|ing) at|located at|office is at"
     r"|meet (?:me|us|him|her|them) at|(?:return|sent?|ship|deliver|mail)(?: it| one)? to|arrived at|moved to"
@@ -63,6 +69,14 @@ NUMBERS = re.compile(
 """Numbers beside words, years left out: no table of figures has many."""
 
 
+LAST = re.compile(r"(?P<gap>[\s,.]+)(?P<word>[^\W\d_]+(?:['’-][^\W\d_]+)*)\.?\Z")
+LAST_CODE = re.compile(r"\d{4}|\d[A-Z]{2}\b")
+GOES_ON = re.compile(r"\.?(?:,?\s[a-z]|\s?:)")
+PRONOUNS = frozenset({"i", "we", "you", "he", "she", "it", "they"})
+AFTER = CUES["not_of_it"] | CUES["calls"] | CUES["titles"] | PRONOUNS
+"""Words that an address doesn't end with, capital or not."""
+
+
 class Addresses:
     """Finds postal addresses."""
 
@@ -74,13 +88,35 @@ class Addresses:
 def addresses(text: str) -> Iterator[Found]:
     """By their streets, by what is said before them, by their postcodes."""
     for match in ANCHORED.finditer(text):
-        yield from kept(text, *match.span())
+        yield from kept(text, match.start(), without_tail(text, match.end("street"), match.end()))
     for lead in GIVEN.finditer(text):
         block = BLOCK.match(text, lead.end())
         if block and any(c.isdigit() for c in block[0]):
-            yield Found(*block.span(), "ADDRESS", block[0])
+            yield from kept(text, block.start(), without_tail(text, block.start(), block.end()))
     yield from (Found(*m.span(1), "ADDRESS", m[1]) for m in POSTCODE.finditer(text))
     yield from (Found(*m.span(), "ADDRESS", m[0]) for m in STATE_ZIP.finditer(text))
+
+
+def without_tail(text: str, least: int, end: int) -> int:
+    """Where an address ends, without the words of what follows it: "Please call", "Phone:", "Dear".
+
+    Past an empty line an address goes on only where a postcode follows. A common word after a comma is left, since
+    towns are called Bath and Reading.
+    """
+    blank = text.rfind("\n\n", least, end)
+    if blank >= 0 and not LAST_CODE.search(text, blank, end):
+        end = blank
+    known, cut = words(), False
+    while last := LAST.search(text, least, end):
+        word, low = last["word"], last["word"].lower()
+        if STREET_WORD.fullmatch(word) or word.title() in known.places or (word.isupper() and len(word) == 2):
+            break  # ON and OR are provinces and states
+        day = known.is_common(low) and (low in CALENDAR or low.removesuffix("s") in CALENDAR)
+        stray = known.is_common(low) and "," not in last["gap"] and (cut or GOES_ON.match(text, end) is not None)
+        if not (low in AFTER or day or stray):
+            break
+        end, cut = last.start(), True
+    return end
 
 
 def kept(text: str, start: int, end: int) -> Iterator[Found]:

@@ -189,7 +189,7 @@ def judged(text: str, run: list[Token], known: Words, english: bool) -> Iterator
         # A common word before a name belongs to it (Ball Aerospace, New Delhi) unless its capital is the sentence's.
         while first > 0 and small_run(run) and belongs(run[first - 1], known):
             first -= 1
-    while last + 1 < len(run) and run[last + 1].low not in known.neutral and small_run(run):
+    while last + 1 < len(run) and small_run(run) and belongs(run[last + 1], known):
         last += 1
     part = run[first : last + 1]
     yield stretch(part, kind_of(part, before, titled, known))

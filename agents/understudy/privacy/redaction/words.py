@@ -35,7 +35,7 @@ class Words:
     def is_common(self, word: str) -> bool:
         """Whether a word, or its singular, is one that is written small, or that names nobody."""
         low = word.lower()
-        return low in self.common or low in self.neutral or (low.endswith("s") and low[:-1] in self.common)
+        return any(w in self.common or w in self.neutral for w in (low, low.removesuffix("s")))
 
 
 @lru_cache(maxsize=1)
