@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from audit_parts import bodies
 from fake_openai import serving
+from langchain_core.tools import tool
 
 from understudy.agents import Agent
 from understudy.core.egress import Payload
 from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, Settings
-from understudy.core.types import Scope
+from understudy.core.types import Evidence, Scope
+from understudy.core.usage import Account
 
 QUESTION = "Which ward treats Wilhelmina Oakenshaw?"
 TEXT = "Wilhelmina Oakenshaw, born 4 May 1961, is treated on ward seven of the Larkspur clinic."
@@ -77,6 +79,32 @@ def test_a_log_that_was_tampered_with_stops_what_would_leave_and_nothing_else(re
         assert answer.route != "expert"
         assert "nothing is sent" in answer.reason
         assert len(server.requests) == 1
+
+
+def test_what_a_cloud_tool_is_told_is_in_the_log_before_it_is_told(ready: Path) -> None:
+    seen: list[list[dict[str, Any]]] = []
+
+    @tool
+    def ward_of(name: str) -> str:
+        """Look a patient up."""
+        seen.append(bodies(agent.audit.files))
+        return f"{name} is on ward seven"
+
+    given = settings("http://127.0.0.1:9/v1").model_copy(update={"collections": {}})  # redacted, then
+    with Agent.open(ready, settings=given, tools=[ward_of]) as agent:
+        call = ("ward_of", {"name": "Wilhelmina Oakenshaw"}, QUESTION, Scope(), Evidence())
+        found = agent.toolbox.run(*call, Account("q", "t", "owner"), [Scope(document="Oakenshaw.md")])
+        egress, result = agent.audit.records()
+        assert agent.audit.verify().ok
+        agent.audit.files.head.unlink()
+        stopped = agent.toolbox.run(*call)
+    assert found.text == "Wilhelmina Oakenshaw is on ward seven"
+    assert seen == [[egress]]
+    assert (egress["receiver"], egress["expert"], egress["replaced"]) == ("tool", "ward_of", {"PERSON": 1})
+    assert (egress["collections"], len(egress["documents"]), result["status"]) == (["default"], 1, "answered")
+    assert b"Oakenshaw" not in (ready / "audit.sqlite").read_bytes()
+    assert stopped.error
+    assert "nothing is sent" in stopped.text
 
 
 def test_an_erasure_leaves_a_record_that_does_not_name_the_document(ready: Path) -> None:

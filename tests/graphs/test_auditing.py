@@ -19,7 +19,7 @@ from understudy.core.errors import (
     SettingsError,
     WorkspaceError,
 )
-from understudy.core.fakes import FakeAuditLog, FakeBudget, FakeCache, FakeExpert, FakeGuard
+from understudy.core.fakes import FakeAuditLog, FakeBudget, FakeCache, FakeExpert, FakeGuard, FakeToolBox
 from understudy.core.protocols import Outbound, Payload
 from understudy.core.steps import Consult, ToolStep
 from understudy.core.types import Answer, ExpertAnswer, Observation, Passage, Scope
@@ -180,6 +180,22 @@ async def test_the_guard_is_told_of_all_that_the_thread_rests_on(monkeypatch: py
         deps = fake_deps(FOUND, SEARCH, Consult(reason="unsure"), guard=guard, experts=[FakeExpert()])
         await ask(graph, deps, f"What was revenue {number}?", Scope(collection=collection), "ann", "t")
     assert [p.sources for p in guard.passed] == [("a",), ("b", "a"), ("b", "a")]
+
+
+async def test_a_tool_is_told_whose_question_it_is_and_what_is_behind() -> None:
+    told: list[Any] = []
+
+    class Box(FakeToolBox):
+        def run(self, name: str, arguments: dict[str, object], *asked: Any) -> Observation:
+            told.append((name, *asked[3:]))
+            return FOUND if name == "search" else Observation(text="known")
+
+    steps = (SEARCH, ToolStep(kind="look_up", arguments={}), Consult(reason="unsure"))
+    deps = fake_deps(FOUND, *steps, tools=Box(FOUND))
+    await ask(build_ask_graph(InMemorySaver()), deps, "What was revenue?", Scope(collection="c"), "ann", "t")
+    (_, first, nothing), (name, account, read) = told
+    assert (name, account, nothing, read) == ("look_up", first, (), (Scope(collection="c", document="d"),))
+    assert (account.principal, account.thread, account.job, len(account.question)) == ("ann", "t", None, 32)
 
 
 async def test_the_same_thread_of_another_collection_is_another_to_the_cache() -> None:

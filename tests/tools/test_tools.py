@@ -6,18 +6,19 @@ import contextlib
 import gzip
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.tools import ToolException, tool
+from langchain_core.tools import BaseTool, ToolException, tool
 
 from understudy.core.errors import Stopped, ToolError, UserError
 from understudy.core.fakes import FakeRetriever
 from understudy.core.types import Evidence, Finding, Observation, Passage, Scope
+from understudy.core.usage import Account
 from understudy.tools.calculator import calculate, number_in
 from understudy.tools.cells import cells_of, match
 from understudy.tools.compare import compare
@@ -403,6 +404,20 @@ def test_errors_of_ours_are_no_tools_failure() -> None:
         LocalToolBox(FakeRetriever(), None, lambda _c, _d: [], [stops]).run(
             "stops", {"city": "x"}, "q", Scope(), Evidence()
         )
+
+
+def test_a_users_tool_may_hold_words_of_all_that_its_thread_rests_on() -> None:
+    told: list[object] = []
+
+    def call(used: BaseTool, arguments: Mapping[str, object], *whose: object) -> str:
+        told.extend(whose)
+        return "sunny"
+
+    account, read = Account("q", "t", "ann"), (Scope(collection="c", document="e"),)
+    box = LocalToolBox(FakeRetriever(), None, lambda _c, _d: [], [weather], call=call)
+    used = box.used_by(WideReader(), FakeRetriever(), sources=["b", "a"])
+    used.run("weather", {"city": "Oslo"}, "?", Scope(collection="a"), Evidence(), account, read)
+    assert told == [("a", "b", "c"), account, read]
 
 
 def test_a_long_result_of_a_users_tool_is_no_finding() -> None:

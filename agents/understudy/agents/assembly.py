@@ -98,7 +98,7 @@ class Assembly:
             self.reader,
             self.store.table_passages,
             tools,
-            passed=lambda *g: self.egress.tools.passed(*g),
+            call=lambda *asked: self.egress.tools.call(*asked),
         )
         self.model = SmallModel(
             model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
@@ -137,7 +137,7 @@ class Assembly:
             self.domain,
             lambda payload, expert: self.egress.policy.informs(payload.sources, expert),
         )
-        self.egress = Egress(workspace, settings, self.store, self.store.sensitivity, self.experts.seen)
+        self.egress = Egress(workspace, settings, self.store, self.store.sensitivity, self.experts.seen, self.audit)
         self._loop = Loop()
         self.learning = Learning(
             workspace,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from understudy.agents.briefing import OWN_WORDS, bare, rewritten
+from understudy.core.audit import AuditLog
 from understudy.core.errors import WorkspaceError
 from understudy.core.settings import Settings
 from understudy.core.types import Scope
@@ -35,6 +36,7 @@ class Egress:
         documents: what is stored: protected values come from it.
         stored: the sensitivity that a collection was ingested as.
         seen: whether the bytes of an expert's requests are checked.
+        audit: is told of tools' calls.
 
     Raises:
         SettingsError: a collection's table contradicts itself.
@@ -49,6 +51,7 @@ class Egress:
         documents: Documents,
         stored: Callable[[str], str | None],
         seen: Callable[[str], bool],
+        audit: AuditLog,
     ) -> None:
         self.policy = Policy(settings, stored)
         ner = settings.privacy.ner
@@ -59,7 +62,7 @@ class Egress:
         self._patterns = settings.privacy.patterns
         self._made: dict[tuple[str, ...], Protection] = {}
         self._lock = threading.Lock()
-        self.tools = ToolGuard(self.policy, self.protection, self.vaults.of)
+        self.tools = ToolGuard(self.policy, self.protection, self.vaults.of, audit)
         forms = Forms(rewritten, bare, OWN_WORDS)
         self.guard = EgressGuard(self.policy, forms, self.protection, self.vaults.of, seen)
 

@@ -36,7 +36,9 @@ class Party(Data):
     question: str
     """An id of its own, not the words."""
     job: str | None = None
+    receiver: Literal["expert", "tool"] = "expert"
     expert: str
+    """Its name, or the tool's."""
     collection: str
     """That was asked."""
     collections: tuple[str, ...] = ()
@@ -50,9 +52,9 @@ class Egress(Party):
 
     kind: Literal["egress"] = "egress"
     host: str
-    """Where to."""
+    """Where to; of a tool it isn't known."""
     sha256: str
-    """Of the payload's messages; see `Payload.content`."""
+    """Of the payload's messages, see `Payload.content`; of a tool's arguments, see `privacy.tools`."""
     bytes: int
     """Size of the same."""
     replaced: Mapping[str, int] = {}
@@ -63,8 +65,8 @@ class Egress(Party):
     """Those of them whose passages stand in it as the program put them there; hashed likewise."""
     edited: bool = False
     """Whether a person wrote the message: what of the documents stands in it then, nobody but they know."""
-    worst: Spend
-    """What it may cost at most."""
+    worst: Spend | None = None
+    """What it may cost at most; `None` where nobody knows, as of a tool."""
 
 
 class Result(Data):

@@ -24,7 +24,7 @@ from understudy.core.types import (
     Passage,
     Scope,
 )
-from understudy.core.usage import SmallTokens, Spend
+from understudy.core.usage import NOBODYS, SmallTokens, Spend
 
 __all__ = [
     "FakeApprovals",
@@ -113,7 +113,14 @@ class FakeToolBox:
     calls: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def run(
-        self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
+        self,
+        name: str,
+        arguments: dict[str, object],
+        question: str,
+        scope: Scope,
+        evidence: Evidence,
+        account: Account = NOBODYS,
+        rests_on: Sequence[Scope] = (),
     ) -> Observation:
         """The observation."""
         self.calls.append((name, arguments))

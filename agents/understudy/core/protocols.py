@@ -25,7 +25,7 @@ from understudy.core.types import (
     Passage,
     Scope,
 )
-from understudy.core.usage import Spend
+from understudy.core.usage import NOBODYS, Account, Spend
 
 __all__ = [
     "Account",
@@ -120,9 +120,19 @@ class ToolBox(Protocol):
     """The tools on offer to one question."""
 
     def run(
-        self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
+        self,
+        name: str,
+        arguments: dict[str, object],
+        question: str,
+        scope: Scope,
+        evidence: Evidence,
+        account: Account = NOBODYS,
+        rests_on: Sequence[Scope] = (),
     ) -> Observation:
-        """Run a tool. A failure is an observation with `error` set, never an exception of the tool's."""
+        """Run a tool. A failure is an observation with `error` set, never an exception of the tool's.
+
+        `account` and `rests_on`, all documents behind the question so far, are what a call that leaves is noted with.
+        """
         ...
 
 
@@ -207,17 +217,6 @@ class Experts(Protocol):
     def note(self, expert: str, scope: Scope, answer: ExpertAnswer | None, error: ExpertError | None) -> None:
         """What came of asking one: an answer, how it failed, or neither if it was not asked after all."""
         ...
-
-
-@dataclass(frozen=True)
-class Account:
-    """Whose question a call is paid for."""
-
-    question: str
-    """An id of its own, not the words."""
-    thread: str
-    principal: str
-    job: str | None = None
 
 
 class Budget(Protocol):

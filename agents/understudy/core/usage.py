@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from understudy.core.data import Data
 
-__all__ = ["ExpertTokens", "SmallTokens", "Spend", "Tokens"]
+__all__ = ["NOBODYS", "Account", "ExpertTokens", "SmallTokens", "Spend", "Tokens"]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whose question a call is made and paid for."""
+
+    question: str
+    """An id of its own, not the words."""
+    thread: str
+    principal: str
+    job: str | None = None
+
+
+NOBODYS = Account("", "", "")
+"""Of what no question asks for."""
 
 
 class SmallTokens(Data):

@@ -195,7 +195,8 @@ def show_records(records: list[dict[str, Any]]) -> None:
     for record in records:
         who = record.get("by") or record.get("principal") or ""
         cells = (record["number"], record["time"][:19], record["kind"], who, record.get("thread", ""))
-        table.add_row(*map(str, cells), record.get("expert", ""), details(record))
+        tool = "tool " if record.get("receiver") == "tool" else ""
+        table.add_row(*map(str, cells), tool + record.get("expert", ""), details(record))
     out.print(table if records else "nothing has been recorded", highlight=False, markup=False)
 
 
@@ -205,8 +206,9 @@ def details(record: dict[str, Any]) -> str:
         case "egress":
             replaced = ", ".join(f"{n} {kind}" for kind, n in sorted(record["replaced"].items())) or "nothing"
             by = ", written by a person" if record.get("edited") else ""
+            most = "cost unknown" if record["worst"] is None else f"at most ${record['worst']['usd']:.5f}"
             size = f"{record['bytes']} bytes{by} to {record['host']}, {record['policy'] or 'no'} policy"
-            return f"{size}, {replaced} replaced, at most ${record['worst']['usd']:.5f}, sha256 {record['sha256'][:12]}"
+            return f"{size}, {replaced} replaced, {most}, sha256 {record['sha256'][:12]}"
         case "result":
             spent = record["spent"]
             cost = "cost unknown" if spent is None else f"${spent['usd']:.5f}"

@@ -27,7 +27,7 @@ from understudy.graphs.approving import approve, reworded
 from understudy.graphs.consulting import consult
 from understudy.graphs.outcome import answered
 from understudy.graphs.remembering import cache_key, learn, near_of, recall
-from understudy.graphs.state import AskState, Deps, Run, Turn, evidence_of, plain, rests_of
+from understudy.graphs.state import AskState, Deps, Run, Turn, account_of, evidence_of, plain, rests_of
 from understudy.graphs.verify import draft_of
 
 __all__ = ["AskGraph", "build_ask_graph"]
@@ -144,7 +144,8 @@ async def act(state: AskState, runtime: Run) -> AskState:
         observation = Observation(text="this step was taken before; take another, answer, or consult", error=True)
     else:
         scope = Scope.model_validate(state["scope"])
-        observation = await asyncio.to_thread(deps.tools.run, kind, arguments, state["question"], scope, before)
+        asked = (state["question"], scope, before, account_of(state), rests_of(state))
+        observation = await asyncio.to_thread(deps.tools.run, kind, arguments, *asked)
     after = before.extended(observation, arguments.get("query") if kind == "search" and not repeated else None)
     message = deps.planner.observe(state["question"], before, observation)
     shown: dict[str, Any] = {**arguments, "kind": kind, "seconds": round(pending["seconds"], 4)}

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from understudy.core.egress import Request
 from understudy.core.errors import BudgetError, EgressRefused, ExpertError, SettingsError, WorkspaceError
-from understudy.core.protocols import Account, Expert, Outbound, Payload
+from understudy.core.protocols import Expert, Outbound, Payload
 from understudy.core.types import Draft, Evidence, ExpertAnswer, Observation, Scope
 from understudy.core.usage import Spend
 from understudy.graphs.approving import Unasked, approved, refusal_of
 from understudy.graphs.auditing import egress, failure, refusal, success, turned_down
-from understudy.graphs.state import AskState, Deps, Run, evidence_of, plain, rests_of
+from understudy.graphs.state import AskState, Deps, Run, account_of, evidence_of, plain, rests_of
 
 __all__ = ["consult"]
 
@@ -97,9 +97,8 @@ async def paid(deps: Deps, state: AskState, expert: Expert, sent: Outbound) -> t
     The answer comes with what could not be written down: what was paid for is answered with all the same.
     """
     payload = sent.payload
-    account = Account(state["id"], state["thread"], state["principal"], state["job"])
     host, worst = await asyncio.to_thread(expert.host), expert.worst(payload)
-    reservation = await asyncio.to_thread(deps.budget.reserve, account, expert.name, worst)
+    reservation = await asyncio.to_thread(deps.budget.reserve, account_of(state), expert.name, worst)
     try:
         number = await asyncio.to_thread(deps.audit.append, egress(state, sent, host, worst))
     except WorkspaceError:  # what can't be written down isn't sent

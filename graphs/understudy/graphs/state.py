@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from understudy.core.audit import AuditLog
 from understudy.core.egress import Approvals
 from understudy.core.protocols import (
+    Account,
     AnswerCache,
     Budget,
     Cancel,
@@ -36,6 +37,7 @@ __all__ = [
     "Event",
     "Run",
     "Turn",
+    "account_of",
     "evidence_of",
     "own_thread",
     "plain",
@@ -165,6 +167,11 @@ def thread_key(principal: str, thread: str) -> str:
 def own_thread(state: AskState) -> str:
     """`thread_key` a question in progress."""
     return thread_key(state["principal"], state["thread"])
+
+
+def account_of(state: AskState) -> Account:
+    """Whose question is in progress."""
+    return Account(state["id"], state["thread"], state["principal"], state["job"])
 
 
 def evidence_of(state: AskState) -> Evidence:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from understudy.core.errors import EgressRefused, ToolError, UserError
 from understudy.core.protocols import Reader, Retriever
 from understudy.core.types import Evidence, Finding, Observation, Passage, Scope
+from understudy.core.usage import NOBODYS, Account
 from understudy.tools.calculator import CalculateArguments, calculate
 from understudy.tools.compare import CompareArguments, compare
 from understudy.tools.lookup import LookupArguments, lookup
@@ -24,14 +25,12 @@ SHORT = 80
 """Longest result of a user's tool that becomes a finding, in characters."""
 
 
-Passed = Callable[[BaseTool, Mapping[str, object], Sequence[str]], tuple[dict[str, Any], Callable[[str], str]]]
+Call = Callable[[BaseTool, Mapping[str, object], Sequence[str], Account, Sequence[Scope]], str]
 
 
-def as_they_are(
-    _tool: BaseTool, arguments: Mapping[str, object], _sources: Sequence[str]
-) -> tuple[dict[str, Any], Callable[[str], str]]:
-    """Arguments and results as they are."""
-    return dict(arguments), str
+def called(tool: BaseTool, arguments: Mapping[str, object], *_whose: object) -> str:
+    """What a tool says to arguments as they are."""
+    return str(tool.invoke(dict(arguments)))
 
 
 LONGEST_QUERY = 400
@@ -63,8 +62,8 @@ class LocalToolBox:
         tables: the table passages of a collection's documents.
         extra: more LangChain tools; their names must be new.
         limit: passages a search brings.
-        passed: gives a further tool's arguments as they may go where it runs, by the collections that they may draw
-            on, and what puts its result right again; raises `EgressRefused`.
+        call: runs a further tool, with what may go where it runs, by the collections that its arguments may draw on
+            (that which is asked first), whose question it is, and the documents behind; raises `EgressRefused`.
     """
 
     def __init__(
@@ -75,9 +74,9 @@ class LocalToolBox:
         extra: Sequence[BaseTool] = (),
         *,
         limit: int = 5,
-        passed: Passed = as_they_are,
+        call: Call = called,
     ) -> None:
-        self._passed = passed
+        self._call = call
         self._sources: tuple[str, ...] = ()
         names = [t.name for t in extra]
         for name in names:
@@ -106,10 +105,19 @@ class LocalToolBox:
         return other
 
     def run(
-        self, name: str, arguments: dict[str, object], question: str, scope: Scope, evidence: Evidence
+        self,
+        name: str,
+        arguments: dict[str, object],
+        question: str,
+        scope: Scope,
+        evidence: Evidence,
+        account: Account = NOBODYS,
+        rests_on: Sequence[Scope] = (),
     ) -> Observation:
         """Run a tool; what it can't do comes back as an observation with `error` set."""
         try:
+            if name in self._extra:
+                return self._run_extra(self._extra[name], arguments, scope, account, rests_on)
             return self._dispatch(name, arguments, question, scope, evidence)
         except (ToolError, ToolException, EgressRefused) as error:
             return Observation(text=str(error), error=True)
@@ -131,8 +139,6 @@ class LocalToolBox:
                 return self._compare(CompareArguments.model_validate(arguments), question, scope, evidence)
             case "calculate":
                 return calculate(CalculateArguments.model_validate(arguments).expression, evidence.findings)
-            case _ if name in self._extra:
-                return self._run_extra(self._extra[name], arguments, scope)
             case _:
                 raise ToolError(f"there is no tool {name!r}")
 
@@ -162,11 +168,17 @@ class LocalToolBox:
         documents = [scope.document] if scope.document is not None else list(dict.fromkeys(found))
         return known(compare(asked.label, asked.by, self._tables(scope.collection, documents), question), evidence)
 
-    def _run_extra(self, tool: BaseTool, arguments: dict[str, object], scope: Scope) -> Observation:
-        sources = tuple(dict.fromkeys((scope.collection, *self._sources)))
-        leaving, restored = self._passed(tool, arguments, sources)
+    def _run_extra(
+        self,
+        tool: BaseTool,
+        arguments: dict[str, object],
+        scope: Scope,
+        account: Account,
+        rests_on: Sequence[Scope],
+    ) -> Observation:
+        behind = (scope.collection, *self._sources, *(s.collection for s in rests_on))
         try:
-            text = restored(str(tool.invoke(leaving)))
+            text = self._call(tool, arguments, tuple(dict.fromkeys(behind)), account, rests_on)
         except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, ValidationError):  # wrong arguments: reported by field, above
                 raise
