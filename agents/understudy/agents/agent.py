@@ -13,18 +13,14 @@ from typing import Any, Self
 from langchain_core.tools import BaseTool
 
 from understudy.agents.conversing import Conversing, answer_of
-from understudy.agents.deferral.outcomes import role_of
-from understudy.agents.deferral.reliability import Calibration, calibration_of
 from understudy.agents.erasure.erasure import ErasureReport
+from understudy.agents.studying import Studying
 from understudy.core.access import Principal
-from understudy.core.adapters import AdapterCard
 from understudy.core.errors import QuestionError, ScopeError, UnderstudyError
 from understudy.core.protocols import Cancel
 from understudy.core.settings import Settings
 from understudy.core.types import Answer, Scope
 from understudy.core.workspace import Workspace
-from understudy.distillation.curate import curate
-from understudy.distillation.export import rows
 from understudy.graphs.run import stream
 from understudy.graphs.state import Event, never, thread_key
 from understudy.retrieval.ingest import IngestReport, Progress, ingest
@@ -33,7 +29,7 @@ from understudy.retrieval.readable import no_documents
 __all__ = ["Agent"]
 
 
-class Agent(Conversing):
+class Agent(Conversing, Studying):
     """Answers questions from the documents of one workspace.
 
     Use `Agent.open`, as a context manager or with `close`. Synchronous and asynchronous methods may be mixed; all of
@@ -100,12 +96,13 @@ class Agent(Conversing):
         sensitivity: str | None = None,
         prune: bool = False,
         on_progress: Progress | None = None,
+        principal: str | None = None,
     ) -> IngestReport:
         """Bring a collection up to date with files and folders; see `understudy.retrieval.ingest.ingest`.
 
         Raises `AccessError` where the principal may not read that collection, or would change its sensitivity.
         """
-        who = self._who(None)
+        who = self._who(principal)
         if not who.may_read(collection):
             who.administers(f"write into collection {collection!r}")
         if sensitivity is not None:
@@ -122,7 +119,13 @@ class Agent(Conversing):
             )
 
     def erase(
-        self, document: str, *, collection: str = "default", dry_run: bool = False, wait_s: float = 60.0
+        self,
+        document: str,
+        *,
+        collection: str = "default",
+        dry_run: bool = False,
+        wait_s: float = 60.0,
+        principal: str | None = None,
     ) -> ErasureReport:
         """Erase a document with all that rests on it, so that no byte of it remains in the workspace.
 
@@ -134,6 +137,7 @@ class Agent(Conversing):
             collection: whose document.
             dry_run: say what would go, and change nothing.
             wait_s: seconds to wait for work in progress.
+            principal: who has it erased, if not the one that the agent was opened for.
 
         Raises:
             ScopeError: there is no such document.
@@ -141,10 +145,11 @@ class Agent(Conversing):
             WorkspaceBusyError: work in progress took longer.
             WorkspaceError: a database can't be written; the erasure goes on when the workspace is next opened.
         """
-        self.principal.administers("erase a document")
+        who = self._who(principal)
+        who.administers("erase a document")
         with self.traffic.alone(wait_s):
             named = self.erasure.named(document, collection)
-            return self.erasure.looked_at(named) if dry_run else self.erasure.erase(named, self.principal.name)
+            return self.erasure.looked_at(named) if dry_run else self.erasure.erase(named, who.name)
 
     def ask(
         self,
@@ -273,61 +278,3 @@ class Agent(Conversing):
                 async for event in stream(graph, deps, asked, scope, who.name, thread, job):
                     await shown(event)
                     yield event
-
-    def calibrate(self) -> Calibration:
-        """Derive the threshold anew from all outcomes, and say how reliable the confidence is. Raises `AccessError`."""
-        self.principal.administers("derive the threshold")
-        return calibration_of(self.deferral.rows(), self.deferral.derive())
-
-    def refine(self, domain: str | None = None, *, when_due: bool = False) -> list[dict[str, Any]]:
-        """Learn from the examples of a domain, or of all: what is trained goes live only if it proves better.
-
-        Gives what became of every domain and access label. A refinement that was killed goes on where it was. Questions
-        may be asked meanwhile.
-
-        Args:
-            domain: only this one.
-            when_due: do nothing unless `refine.every` new examples have come since the last time.
-
-        Raises:
-            ScopeError: no collection is of this domain.
-            AdapterError: an adapter's files are damaged.
-            AccessError: the principal may not read everything.
-        """
-        self.principal.administers("refine")
-        with self.traffic.shared():
-            return self.learning.refine(domain, when_due=when_due)
-
-    def adapters(self, *, principal: str | None = None) -> list[dict[str, Any]]:
-        """Every adapter in short that a principal may see, whether it is live, and what the gate said."""
-        return self.learning.adapters(self._who(principal))
-
-    def adapter(
-        self, domain: str, version: str, *, label: str | None = None, principal: str | None = None
-    ) -> AdapterCard:
-        """The card of an adapter. Raises `AdapterError`."""
-        return self.learning.adapter(domain, version, label, self._who(principal))
-
-    def promote(self, domain: str, version: str, *, label: str | None = None, force: bool = False) -> None:
-        """Put an adapter in force; questions in flight finish with the one before.
-
-        Raises `AdapterError`: there is none, its files are damaged, or the gate turned it down (unless `force`).
-        """
-        self.principal.administers("put an adapter in force")
-        with self.traffic.shared():
-            self.learning.promote(domain, version, label, force=force)
-
-    def rollback(self, domain: str, *, label: str | None = None) -> str | None:
-        """Go back to the adapter before the live one; gives its version, `None` for the bare model.
-
-        Raises `AdapterError`: none is live.
-        """
-        self.principal.administers("roll an adapter back")
-        with self.traffic.shared():
-            return self.learning.rollback(domain, label)
-
-    def examples(self, *, principal: str | None = None) -> list[dict[str, Any]]:
-        """Every example that a principal may read as a training row, with its role, and why it may not teach."""
-        stored = self.example_store.examples(self._who(principal)).values()
-        held = [e.model_copy(update={"label": self.taught_at(e)[1]}) for e in stored]
-        return list(rows(curate(held), [role_of(e.question, e.scope) for e in held]))

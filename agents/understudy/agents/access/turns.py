@@ -7,7 +7,7 @@ of earlier questions comes from the checkpoints alone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from understudy.core.conversation import ThreadInfo, Turn
 from understudy.core.errors import UserError
+from understudy.core.history import Counted, Step, start
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Scope
 from understudy.graphs.state import Event
@@ -166,6 +167,15 @@ class Turns:
             for key, rows in grouped.items()
         ]
         return sorted(found, key=lambda info: info.updated, reverse=True)
+
+    def counted(self, by: Step, keys: Collection[str] | None) -> list[Counted]:
+        """Answered questions by period, route and what people said of them: of some threads, or of all."""
+        begun = func.substr(turns.c.asked, 1, start(by))
+        route = func.json_extract(turns.c.answer, "$.route")
+        query = select(turns.c.key, begun, route, turns.c.good, func.count()).where(turns.c.status == "done")
+        with self._begun() as db:
+            rows = db.execute(query.group_by(turns.c.key, begun, route, turns.c.good)).all()
+        return [Counted(*row[1:]) for row in rows if keys is None or row.key in keys]
 
     def rename(self, key: str, title: str) -> None:
         """Call a thread something."""

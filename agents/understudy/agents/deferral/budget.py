@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, String, Table, func, insert, select, update
 
 from understudy.core.errors import BudgetError
+from understudy.core.history import Spent, Step, start
 from understudy.core.protocols import Account
 from understudy.core.settings import BudgetSettings
 from understudy.core.sqlite import open_sqlite, workspace_errors
@@ -107,6 +108,16 @@ class Ledger:
         with self._writing() as db:
             usd, calls, tokens = map(int, db.execute(query).one())
         return Spend(usd=usd / NANO, calls=calls, tokens=tokens)
+
+    def over_time(self, by: Step, principal: str | None = None) -> list[Spent]:
+        """What every period took, open reservations included: all, or what a principal spent."""
+        begun = func.substr(entries.c.created, 1, start(by))
+        query = select(begun, *(func.sum(entries.c[unit]) for unit in UNITS)).group_by(begun)
+        if principal is not None:
+            query = query.where(entries.c.principal == principal)
+        with self._writing() as db:
+            rows = db.execute(query).all()
+        return [Spent(at, Spend(usd=usd / NANO, calls=calls, tokens=tokens)) for at, usd, calls, tokens in rows]
 
     def open(self, *, priced: bool) -> bool:
         """Whether a next call may pass every limit that doesn't depend on who asks.

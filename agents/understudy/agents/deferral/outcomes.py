@@ -29,6 +29,7 @@ from sqlalchemy import (
 from understudy.agents.deferral.agreement import NAME, agreement
 from understudy.agents.deferral.pool import Record
 from understudy.core.access import Principal, grounds_of, grounds_text
+from understudy.core.history import Compared, Step, start
 from understudy.core.matching import normalised
 from understudy.core.protocols import folded
 from understudy.core.provenance import fingerprints
@@ -267,6 +268,16 @@ class OutcomeStore:
     def labels(self, small_model: Callable[[str], str]) -> int:
         """How many drafts were compared with an expert, or judged by a person, each question once."""
         return sum(row.quality is not None for row in self.rows(small_model))
+
+    def compared(self, by: Step, principal: Principal) -> list[Compared]:
+        """The drafts that were compared with experts, of all small models, as far as somebody may read behind them."""
+        columns = (outcomes.c.created, outcomes.c.quality, outcomes.c.probability, outcomes.c.grounds)
+        query = select(*columns).where(
+            outcomes.c.measure == NAME, outcomes.c.role != TOLD, outcomes.c.quality.is_not(None)
+        )
+        with self._begun() as db:
+            rows = [r for r in db.execute(query).all() if principal.may_use(grounds_of(r.grounds))]
+        return [Compared(r.created[: start(by)], r.quality, 1 / r.probability) for r in rows]
 
     def has(self, small_model: str, question: str, scope: Scope) -> bool:
         """Whether a question's outcome with a small model is known."""
