@@ -246,6 +246,14 @@ class ServerSettings(Table):
     """Questions that are answered at once; the others wait."""
     queue: Annotated[int, Field(ge=1, le=10_000)] = 32
     """That may wait; more are told to try again later."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names besides those of loopback by which the server may be called, such as that of a proxy in front of it."""
+    rate_per_minute: Annotated[float, Field(gt=0)] = 600
+    """Requests to the API a key."""
+    upload_mib: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Of all files that are sent at once."""
+    session_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 12
+    """After which whoever logged in must do so again."""
 
 
 class Settings(Table):

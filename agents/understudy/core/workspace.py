@@ -119,6 +119,11 @@ class Workspace:
         return self.root / "approvals.sqlite"
 
     @property
+    def server(self) -> Path:
+        """SQLite: API keys and sessions of the server, as hashes."""
+        return self.root / "server.sqlite"
+
+    @property
     def outcomes(self) -> Path:
         """SQLite: what became of questions, without their words."""
         return self.root / "outcomes.sqlite"

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from understudy.apps.command import opened
-from understudy.core.errors import MissingExtraError
+from understudy.core.errors import MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ def serving(context: typer.Context, host: str | None, port: int | None, on_ready
     """Serve a workspace, and tell where."""
     try:
         from understudy.apps.server.app import build_app
+        from understudy.apps.server.auth import is_loopback
         from understudy.apps.server.run import listen, run
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "chat") from error
@@ -36,6 +37,11 @@ def serving(context: typer.Context, host: str | None, port: int | None, on_ready
         given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         settings = agent.settings.server.model_copy(update=given)
         app = build_app(agent, settings)
+        if not is_loopback(settings.host) and not app.state.served.keys.any_good():
+            raise SettingsError(
+                f"{settings.host} can be reached from elsewhere, and there is no API key yet; make one with: "
+                "understudy keys create, or listen at 127.0.0.1"
+            )
 
         def ready(url: str) -> None:
             told.print(f"Understudy answers at {url}/v1 · Ctrl-C stops it", highlight=False)

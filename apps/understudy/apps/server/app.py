@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse
 
 from understudy.agents import Agent
 from understudy.apps.api import chat, models
 from understudy.apps.api.errors import answer_errors
+from understudy.apps.server import pages
+from understudy.apps.server.auth import Gate, session_of
+from understudy.apps.server.database import open_database
+from understudy.apps.server.headers import CHAT_POLICY, STRICT_POLICY, Headers
+from understudy.apps.server.keys import Keys
+from understudy.apps.server.limits import MIB, BodyLimit, Buckets
 from understudy.apps.server.queue import FairQueue
 from understudy.apps.server.served import Served
+from understudy.apps.server.sessions import Sessions
 from understudy.core.settings import ServerSettings
 
 __all__ = ["build_app"]
 
+OWN = ("/v1/", "/login", "/logout", "/docs", "/openapi.json", "/healthz", "/metrics")
+"""What isn't the chat app's."""
+UPLOADS = ("/v1/understudy/documents", "/gradio_api/upload")
+BODY_MIB = 4
+"""Of a request that is no upload."""
+LOGINS_PER_MINUTE = 10
+
 
 def build_app(agent: Agent, settings: ServerSettings) -> FastAPI:
-    """The app that serves an agent's workspace.
+    """The app that serves an agent's workspace. Raises `WorkspaceError`.
 
     Args:
         agent: open; it stays the caller's to close.
@@ -31,14 +46,38 @@ def build_app(agent: Agent, settings: ServerSettings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.served = Served(agent, settings, FairQueue(settings.slots, settings.queue))
+    using = app.state.served = served_by(agent, settings)
     answer_errors(app)
-    app.include_router(models.router)
-    app.include_router(chat.router)
+    for routes in (models.router, chat.router, pages.router):
+        app.include_router(routes)
 
     @app.get("/healthz", tags=["Server"])
     def healthz() -> dict[str, str]:
         """Whether the server is up; anybody may ask."""
         return {"status": "ok"}
 
+    @app.get("/", include_in_schema=False)
+    def start(request: Request) -> HTMLResponse:
+        """A word for people."""
+        return pages.plain_start(session_of(request))
+
+    # The last one added is the first that a request meets.
+    app.add_middleware(Gate, served=using)
+    app.add_middleware(BodyLimit, limit=lambda path: (settings.upload_mib if path in UPLOADS else BODY_MIB) * MIB)
+    app.add_middleware(Headers, policy=lambda path: STRICT_POLICY if path.startswith(OWN) else CHAT_POLICY)
     return app
+
+
+def served_by(agent: Agent, settings: ServerSettings) -> Served:
+    """What every request may use."""
+    database = open_database(agent.workspace.server)
+    keys = Keys(database)
+    return Served(
+        agent,
+        settings,
+        FairQueue(settings.slots, settings.queue),
+        keys,
+        Sessions(database, keys, settings.session_hours),
+        rate=Buckets(settings.rate_per_minute),
+        logins=Buckets(LOGINS_PER_MINUTE),
+    )

@@ -10,7 +10,10 @@ from fastapi import Request
 
 from understudy.agents import Agent
 from understudy.apps.server.followed import Followed
+from understudy.apps.server.keys import Keys
+from understudy.apps.server.limits import Buckets
 from understudy.apps.server.queue import FairQueue
+from understudy.apps.server.sessions import Sessions
 from understudy.core.settings import ServerSettings
 
 __all__ = ["Served", "served"]
@@ -23,6 +26,12 @@ class Served:
     agent: Agent
     settings: ServerSettings
     queue: FairQueue
+    keys: Keys
+    sessions: Sessions
+    rate: Buckets
+    """Of requests to the API, by key."""
+    logins: Buckets
+    """Of attempts to log in, by address."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server shuts down: answers in flight are stopped."""
     followed: Followed = field(default_factory=Followed)
