@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -211,10 +211,12 @@ class Agent(Conversing, Studying):
     ) -> AsyncIterator[Event]:
         """`ask`, giving steps and text as they come; the last event holds the answer."""
         who = self._who(principal)
-        async for event in self._streamed(
+        streamed = self._streamed(
             lambda left: self._events(question, collection, document, thread, job, who, lambda: left() or cancel())
-        ):
-            yield event
+        )
+        async with aclosing(streamed) as events:  # who stops listening stops inference at once
+            async for event in events:
+                yield event
 
     def status(self, *, principal: str | None = None) -> dict[str, Any]:
         """Model, collections, experts and what has been learned, as plain data: what a principal may read of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, cast
 
 from understudy.agents.assembly import Assembly
@@ -175,7 +175,7 @@ class Conversing(Assembly):
             async for event in self._approving.decide(decision, who):
                 yield event
 
-    async def _streamed(self, events: Callable[[Callable[[], bool]], AsyncIterator[Event]]) -> AsyncIterator[Event]:
+    async def _streamed(self, events: Callable[[Callable[[], bool]], AsyncIterator[Event]]) -> AsyncGenerator[Event]:
         """Events of the agent's own loop, for a caller on another; who stops listening stops them.
 
         Args:

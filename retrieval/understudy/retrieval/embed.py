@@ -46,6 +46,10 @@ class MiniLM(Embeddings):
         rows: list[list[float]] = vectors.tolist()
         return rows
 
+    def count(self, texts: list[str]) -> int:
+        """How many tokens it reads of some texts."""
+        return sum(len(encoded.ids) for encoded in self._tokenizer.encode_batch(texts))
+
     def embed_query(self, text: str) -> list[float]:
         """The vector of one text."""
         return self.embed_documents([text])[0]

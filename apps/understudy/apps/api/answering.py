@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import TypeVar, cast
@@ -15,9 +16,11 @@ from understudy.core.errors import Stopped
 from understudy.core.types import Answer
 from understudy.graphs.state import Event
 
-__all__ = ["ClientGone", "Events", "Happening", "answer_in", "happenings", "listening", "until"]
+__all__ = ["CLIENT_GONE", "ClientGone", "Events", "Happening", "answer_in", "happenings", "listening", "until"]
 
 T = TypeVar("T")
+CLIENT_GONE = 499
+"""What nginx calls it; nobody is there to read it."""
 Happening = int | Event
 """A position in the queue, or what the agent does."""
 Events = Callable[[], AsyncIterator[Event]]
@@ -35,13 +38,17 @@ async def happenings(
     Raises `QueueFull`, `ApiError` where another question is being answered in that thread, and what the agent raises.
     Closing it gives up the place, and stops inference.
     """
+    began = time.perf_counter()
     with alone_in(served, principal, thread):
         async with served.queue.place(principal) as place:
             while place.position:
                 yield place.position
                 await place.moved()
+            served.metrics.waited(time.perf_counter() - began)
             async with aclosing(cast(AsyncGenerator[Event], events())) as happening:
                 async for event in happening:
+                    if event.answer is not None:
+                        served.metrics.answered(event.answer, time.perf_counter() - began)
                     yield event
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from understudy.apps.api.answering import ClientGone, answer_in, happenings, listening, until
+from understudy.apps.api.answering import CLIENT_GONE, ClientGone, answer_in, happenings, listening, until
 from understudy.apps.api.errors import ApiError, api_error
 from understudy.apps.api.events import EventStream
 from understudy.apps.api.models import Who, asked_of
@@ -36,8 +36,6 @@ from understudy.graphs.state import Event
 __all__ = ["router"]
 
 router = APIRouter(tags=["OpenAI"])
-CLIENT_GONE = 499
-"""What nginx calls it; nobody is there to read it."""
 PIECE = re.compile(r"\s*(?:\S+\s*){1,4}|\s+")
 """What is streamed at once: a few words."""
 REFUSED = {"image_url": "images", "input_audio": "audio", "file": "files"}

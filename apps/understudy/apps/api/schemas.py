@@ -15,6 +15,7 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "Choice",
+    "Lenient",
     "Part",
     "Reply",
     "Text",

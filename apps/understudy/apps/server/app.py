@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from understudy.agents import Agent
-from understudy.apps.api import chat, models
+from understudy.apps.api import chat, embeddings, ingesting, models, native
 from understudy.apps.api.errors import answer_errors
 from understudy.apps.server import pages
 from understudy.apps.server.auth import Gate, session_of
@@ -16,6 +16,7 @@ from understudy.apps.server.database import open_database
 from understudy.apps.server.headers import CHAT_POLICY, STRICT_POLICY, Headers
 from understudy.apps.server.keys import Keys
 from understudy.apps.server.limits import MIB, BodyLimit, Buckets
+from understudy.apps.server.metrics import CONTENT_TYPE_LATEST, Counting, Metrics
 from understudy.apps.server.queue import FairQueue
 from understudy.apps.server.served import Served
 from understudy.apps.server.sessions import Sessions
@@ -47,14 +48,20 @@ def build_app(agent: Agent, settings: ServerSettings) -> FastAPI:
         redirect_slashes=False,
     )
     using = app.state.served = served_by(agent, settings)
+    ingesting.sweep(agent.workspace.root)
     answer_errors(app)
-    for routes in (models.router, chat.router, pages.router):
-        app.include_router(routes)
+    for routes in (models, chat, embeddings, ingesting, native, pages):
+        app.include_router(routes.router)
 
     @app.get("/healthz", tags=["Server"])
     def healthz() -> dict[str, str]:
         """Whether the server is up; anybody may ask."""
         return {"status": "ok"}
+
+    @app.get("/metrics", tags=["Server"], response_class=PlainTextResponse)
+    def metrics() -> Response:
+        """Counts and times for Prometheus."""
+        return Response(using.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/", include_in_schema=False)
     def start(request: Request) -> HTMLResponse:
@@ -64,6 +71,7 @@ def build_app(agent: Agent, settings: ServerSettings) -> FastAPI:
     # The last one added is the first that a request meets.
     app.add_middleware(Gate, served=using)
     app.add_middleware(BodyLimit, limit=lambda path: (settings.upload_mib if path in UPLOADS else BODY_MIB) * MIB)
+    app.add_middleware(Counting, metrics=using.metrics)
     app.add_middleware(Headers, policy=lambda path: STRICT_POLICY if path.startswith(OWN) else CHAT_POLICY)
     return app
 
@@ -72,12 +80,14 @@ def served_by(agent: Agent, settings: ServerSettings) -> Served:
     """What every request may use."""
     database = open_database(agent.workspace.server)
     keys = Keys(database)
+    queue = FairQueue(settings.slots, settings.queue)
     return Served(
         agent,
         settings,
-        FairQueue(settings.slots, settings.queue),
+        queue,
         keys,
         Sessions(database, keys, settings.session_hours),
         rate=Buckets(settings.rate_per_minute),
         logins=Buckets(LOGINS_PER_MINUTE),
+        metrics=Metrics(queue),
     )

@@ -12,6 +12,7 @@ from understudy.agents import Agent
 from understudy.apps.server.followed import Followed
 from understudy.apps.server.keys import Keys
 from understudy.apps.server.limits import Buckets
+from understudy.apps.server.metrics import Metrics
 from understudy.apps.server.queue import FairQueue
 from understudy.apps.server.sessions import Sessions
 from understudy.core.settings import ServerSettings
@@ -32,9 +33,12 @@ class Served:
     """Of requests to the API, by key."""
     logins: Buckets
     """Of attempts to log in, by address."""
+    metrics: Metrics
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server shuts down: answers in flight are stopped."""
     followed: Followed = field(default_factory=Followed)
+    ingesting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Uploads are read one after the other."""
     busy: set[tuple[str, str]] = field(default_factory=set)
     """Principals' threads in which a question is being answered: one at a time in each."""
 
