@@ -12,6 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from understudy.agents.cache.semantic import place_of
 from understudy.agents.records import digest
 from understudy.core.audit import Egress, Refusal, Result
+from understudy.core.egress import Decision
 from understudy.core.errors import (
     EgressRefused,
     ExpertReplyError,
@@ -25,7 +26,8 @@ from understudy.core.steps import Consult, ToolStep
 from understudy.core.types import Answer, ExpertAnswer, Observation, Passage, Scope
 from understudy.core.usage import Spend
 from understudy.graphs.ask import build_ask_graph
-from understudy.graphs.run import ask
+from understudy.graphs.run import ask, resume
+from understudy.graphs.state import Deps
 
 TEXT = "Revenue was 412.6 million."
 PASSAGE = Passage(document="d", title="T", version="v", location="p", start=0, end=len(TEXT), text=TEXT, score=0.7)
@@ -180,6 +182,31 @@ async def test_the_guard_is_told_of_all_that_the_thread_rests_on(monkeypatch: py
         deps = fake_deps(FOUND, SEARCH, Consult(reason="unsure"), guard=guard, experts=[FakeExpert()])
         await ask(graph, deps, f"What was revenue {number}?", Scope(collection=collection), "ann", "t")
     assert [p.sources for p in guard.passed] == [("a",), ("b", "a"), ("b", "a")]
+
+
+async def test_later_turns_rest_on_what_was_given_from_the_cache_and_what_was_approved() -> None:
+    def brief(behind: str) -> Any:
+        example = (Scope(collection=behind, document="x"),)
+        return lambda question, scope, passages, *_: Payload("s", question, passages, question, scope, rests_on=example)
+
+    log, graph, cache = FakeAuditLog(), build_ask_graph(InMemorySaver()), FakeCache()
+    given: dict[str, Any] = {"audit": log, "cache": cache}
+
+    def deps(behind: str, **changes: Any) -> Deps:
+        steps = (SEARCH, Consult(reason="unsure"))
+        return fake_deps(FOUND, *steps, brief=brief(behind), experts=[FakeExpert()], **given | changes)
+
+    first = await ask(graph, deps("b"), "What was revenue?", Scope(collection="a"), "ann", "t")
+    again = await ask(graph, deps("c"), "What was revenue?", Scope(collection="a"), "ann", "u")
+    assert (first.route, again.route) == ("expert", "cache")
+    waits = await ask(graph, deps("c", guard=FakeGuard(asks=True)), "And profit?", Scope(collection="a"), "ann", "u")
+    decision = Decision(id=waits.approval or "", verdict="approve")
+    async for _event in resume(graph, deps("d", guard=FakeGuard(asks=True)), "ann", "u", decision):
+        pass
+    await ask(graph, deps("e"), "And sales?", Scope(collection="a"), "ann", "u")
+    last = [record for record in log.held if isinstance(record, Egress)][-1]
+    assert set(last.collections) == {"a", "b", "c", "d", "e"}
+    assert {s.collection for s in last.documents} == {"a", "b", "c", "d", "e"}
 
 
 async def test_a_tool_is_told_whose_question_it_is_and_what_is_behind() -> None:

@@ -217,14 +217,14 @@ class Assembly:
 
     def _brief(
         self,
-        by: Principal,
+        permit: Permit,
         question: str,
         scope: Scope,
         passages: Sequence[Passage],
         draft: Draft | None,
         history: Sequence[str],
     ) -> Payload:
-        shown = self.demonstrations.nearest(question, scope, by)
+        shown = [e for e in self.demonstrations.nearest(question, scope, permit.principal) if permit.covers(e.grounds)]
         return build_payload(question, scope, passages, draft, history, shown)
 
     def _going_on(self, principal: str, thread: str, collection: str) -> tuple[AskGraph, Deps]:
@@ -258,7 +258,7 @@ class Assembly:
             experts=self.experts,
             cache=PermittedCache(self.cache, permit),
             examples=PermittedExamples(self.example_store, permit),
-            brief=partial(self._brief, permit.principal),
+            brief=partial(self._brief, permit),
             small_model=players.name,
             label=label,
             max_steps=self.settings.small_model.max_steps,

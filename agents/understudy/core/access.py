@@ -11,14 +11,14 @@ A workspace whose settings have no `[principals]` has one user, whatever name is
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from understudy.core.data import Data
 from understudy.core.errors import AccessError
 from understudy.core.settings import OWNER, Settings
 
-__all__ = ["Access", "Ground", "Permit", "Principal", "grounds_of", "grounds_text"]
+__all__ = ["Access", "Ground", "Permit", "Principal", "grounds_of", "grounds_text", "joined"]
 
 
 class Ground(Data):
@@ -58,13 +58,33 @@ class Principal:
             raise AccessError(f"principal {self.name!r} may not {what}: that takes one who may read everything")
 
 
-@dataclass(frozen=True)
+def unkept(_grounds: tuple[Ground, ...]) -> None:
+    """There is no thread whose grounds they are."""
+
+
+@dataclass
 class Permit:
     """One question's leave: who asks, and what the answer will rest on. The question's stores are opened with it."""
 
     principal: Principal
     grounds: tuple[Ground, ...]
     """The collection that is asked, and all that its thread rests on."""
+    keep: Callable[[tuple[Ground, ...]], None] = field(default=unkept, compare=False, repr=False)
+    """Writes down that the thread rests on more. Raises `WorkspaceError`."""
+
+    def join(self, more: Collection[Ground]) -> None:
+        """The question is about to be given something that rests on more, and its thread rests on it from now on.
+
+        Raises `WorkspaceError`: that can't be kept, so nothing may be given.
+        """
+        grounds = joined(self.grounds, more)
+        if grounds != self.grounds:
+            self.keep(grounds)
+            self.grounds = grounds
+
+    def covers(self, grounds: Collection[Ground]) -> bool:
+        """Whether something rests on nothing that the thread doesn't rest on anyway."""
+        return not self.grounds or (bool(grounds) and set(grounds) <= set(self.grounds))
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,12 @@ class Access:
         """A collection as a ground of something that is kept now."""
         return Ground(collection=collection, label=self.label(collection))
 
+    def traced(self, grounds: tuple[Ground, ...], collections: Iterable[str]) -> tuple[Ground, ...]:
+        """Grounds with those collections of a trace that were not noted among them, under their labels of now."""
+        noted = {g.collection for g in grounds}
+        more = (self.ground(c) for c in dict.fromkeys(collections) if c not in noted)
+        return (*grounds, *more) if grounds else ()
+
     def principal(self, name: str) -> Principal:
         """Who bears a name. Raises `AccessError`."""
         if self.principals is None or name == OWNER:
@@ -116,6 +142,11 @@ class Access:
         held = tuple(grounds)
         alone = all(g.label == label and self.label(g.collection) == label for g in held)
         return not self.restricted or (bool(held) and alone)
+
+
+def joined(grounds: tuple[Ground, ...], more: Collection[Ground]) -> tuple[Ground, ...]:
+    """What two things together rest on. Where nobody knows of one of them, nobody knows of both."""
+    return tuple(dict.fromkeys((*grounds, *more))) if grounds and more else ()
 
 
 def grounds_text(grounds: Iterable[Ground]) -> str:

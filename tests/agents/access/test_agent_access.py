@@ -111,6 +111,29 @@ def test_a_changed_label_takes_away_and_never_gives(folder: Path) -> None:
         assert agent.ask(ASKED, collection="trains", principal="ann").route == "expert", "who holds the new one alone"
 
 
+def test_a_thread_rests_on_the_remembered_answer_that_it_was_given(folder: Path) -> None:
+    question = ASKED.replace("When", "At what hour")
+
+    def labelled(trains: str, *labels: str) -> Settings:
+        tables = settings(folder, trains=trains).model_dump(exclude={"principals"})
+        said = json.loads((folder / "answers.jsonl").read_text()) | {"question": question}
+        (folder / "answers.jsonl").write_text(json.dumps(said))
+        return Settings.parse(tables | {"principals": {"ann": {"labels": list(labels)}}})
+
+    with Agent.open(folder / "w", settings=labelled("rail", "rail")) as agent:
+        assert agent.ask(question, collection="trains", principal="ann").route == "expert"
+    with Agent.open(folder / "w", settings=labelled("pets", "rail", "pets")) as agent:
+        given = agent.ask(question, collection="trains", principal="ann")
+        assert given.route == "cache"
+        permit = agent.owners.enter(agent.access.principal("ann"), given.thread, "trains")
+        assert {g.label for g in permit.grounds} == {"rail", "pets"}
+        anew = agent.ask("Which platform?", collection="trains", principal="ann").thread
+    with Agent.open(folder / "w", settings=labelled("pets", "pets")) as agent:
+        with pytest.raises(ScopeError, match="no thread"):
+            agent.ask("And?", collection="trains", thread=given.thread, principal="ann")
+        assert agent.ask("And?", collection="trains", thread=anew, principal="ann").thread == anew
+
+
 def test_what_a_thread_rests_on_goes_with_what_it_teaches(folder: Path) -> None:
     tables = settings(folder).model_dump(exclude={"principals"})
     both = Settings.parse(tables | {"principals": {"zoe": {"labels": ["rail", "pets"]}, "ann": {"labels": ["rail"]}}})

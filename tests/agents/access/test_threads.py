@@ -46,6 +46,28 @@ def test_a_thread_rests_on_all_that_was_asked_in_it(threads: Threads) -> None:
     assert threads.listing(ann) == [f"ann/{name}"]
 
 
+def test_a_thread_rests_on_what_was_given_in_it(threads: Threads) -> None:
+    ann = access({}, ann=["a", "b", "then"]).principal("ann")
+    name, permit = threads.begin(ann, "a")
+    other = threads.enter(ann, name, "a")
+    permit.join([Ground(collection="a", label="then")])
+    other.join([Ground(collection="b", label="b")])
+    assert permit.covers([Ground(collection="a", label="then")])
+    assert not permit.covers([Ground(collection="b", label="b")])
+    kept = threads.enter(ann, name, "a").grounds
+    assert {(g.collection, g.label) for g in kept} == {("a", "a"), ("a", "then"), ("b", "b")}
+    assert not threads.open_to(access({}, ann=["a", "b"]).principal("ann"), f"ann/{name}")
+
+
+def test_where_nobody_knows_what_was_given_nobody_knows_of_the_thread(threads: Threads) -> None:
+    owner = access({}, ann=["a"]).principal("owner")
+    name, permit = threads.begin(owner, "a")
+    assert not permit.covers([])
+    permit.join([])
+    assert permit.grounds == threads.enter(owner, name, "a").grounds == ()
+    assert permit.covers([]), "nothing makes less known of it"
+
+
 def test_a_name_of_anothers_thread_opens_nothing(threads: Threads) -> None:
     held = access({}, ann=["a"], **{"ann/x": ["a"]})
     ann, other = held.principal("ann"), held.principal("ann/x")

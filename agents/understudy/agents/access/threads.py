@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -23,7 +24,7 @@ from langgraph.checkpoint.base import (
 )
 from sqlalchemy import Column, Connection, MetaData, String, Table, Text, insert, inspect, select, text, update
 
-from understudy.core.access import Permit, Principal, grounds_of, grounds_text
+from understudy.core.access import Ground, Permit, Principal, grounds_of, grounds_text, joined
 from understudy.core.errors import InternalError, ScopeError
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.graphs.state import thread_key
@@ -64,10 +65,11 @@ class Threads:
     def begin(self, principal: Principal, collection: str) -> tuple[str, Permit]:
         """A new thread, with leave to ask a collection in it."""
         name, grounds = uuid.uuid4().hex[:12], (principal.access.ground(collection),)
+        key = thread_key(principal.name, name)
         values = {"principal": principal.name, "grounds": grounds_text(grounds), "begun": now()}
         with workspace_errors(self._path), self._engine.begin() as db:
-            db.execute(insert(owners).values(key=thread_key(principal.name, name), **values))
-        return name, Permit(principal, grounds)
+            db.execute(insert(owners).values(key=key, **values))
+        return name, Permit(principal, grounds, partial(self._join, key))
 
     def enter(self, principal: Principal, thread: str, collection: str) -> Permit:
         """Leave to ask a collection in a thread of one's own, which rests on it from now on.
@@ -75,16 +77,23 @@ class Threads:
         Raises `ScopeError`, with one message for a thread that isn't there, is another's, or rests on what may not be
         read.
         """
-        mine = owners.c.key == thread_key(principal.name, thread)
+        key = thread_key(principal.name, thread)
         with workspace_errors(self._path), self._engine.begin() as db:
-            kept = db.execute(select(owners.c.grounds).where(mine)).one_or_none()
-            before = grounds_of(kept.grounds) if kept is not None else ()
-            if kept is None or not principal.may_use(before):
+            kept = db.execute(select(owners.c.grounds).where(owners.c.key == key)).one_or_none()
+            if kept is None or not principal.may_use(grounds_of(kept.grounds)):
                 raise ScopeError(f"there is no thread {thread!r} of yours; leave it out to begin a new one")
             # What nobody knows the grounds of stays so, whatever is asked in it later.
-            grounds = tuple(dict.fromkeys((*before, principal.access.ground(collection)))) if before else ()
+            grounds = joined(grounds_of(kept.grounds), (principal.access.ground(collection),))
+            db.execute(update(owners).where(owners.c.key == key).values(grounds=grounds_text(grounds)))
+        return Permit(principal, grounds, partial(self._join, key))
+
+    def _join(self, key: str, more: tuple[Ground, ...]) -> None:
+        """A thread rests on more from now on: something was given in it that does."""
+        mine = owners.c.key == key
+        with workspace_errors(self._path), self._engine.begin() as db:
+            before = db.scalar(select(owners.c.grounds).where(mine))
+            grounds = joined(grounds_of(before), more)
             db.execute(update(owners).where(mine).values(grounds=grounds_text(grounds)))
-        return Permit(principal, grounds)
 
     def open_to(self, principal: Principal, key: str) -> bool:
         """Whether somebody may read all that a thread, by its key, rests on."""

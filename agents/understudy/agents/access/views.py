@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from understudy.core.access import Permit
+from understudy.core.access import Ground, Permit
 from understudy.core.errors import InternalError
 from understudy.core.protocols import AnswerCache, Cached, CacheKey, ExampleStore, Near, Outcomes
 from understudy.core.types import Answer, Example, Outcome
@@ -19,7 +19,10 @@ __all__ = ["PermittedCache", "PermittedExamples", "PermittedOutcomes"]
 
 @dataclass(frozen=True)
 class PermittedCache:
-    """An `AnswerCache` for one question: its principal's own answers, as far as they may still read all behind them."""
+    """An `AnswerCache` for one question: its principal's own answers, as far as they may still read all behind them.
+
+    What it gives was read, as documents are: the question's thread rests on it before it is given.
+    """
 
     held: AnswerCache
     permit: Permit
@@ -27,7 +30,10 @@ class PermittedCache:
     def recall(self, key: CacheKey) -> Cached | None:
         """What is stored under exactly this key, stale or not; nothing where it is out of bounds."""
         found = self.held.recall(key) if self._open(key) else None
-        return found if found is not None and self._may_give(found) else None
+        if found is None or not self._may_give(found):
+            return None
+        self.permit.join(self._grounds(found))
+        return found
 
     def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store or replace."""
@@ -35,7 +41,11 @@ class PermittedCache:
 
     def near(self, key: CacheKey) -> Sequence[Near]:
         """Answers to what may be the same question, nearest first, without those out of bounds."""
-        return [near for near in self.held.near(key) if self._may_give(near.cached)] if self._open(key) else []
+        found = [near for near in self.held.near(key) if self._may_give(near.cached)] if self._open(key) else []
+        for near in found:
+            if near.hit:  # the others are compared with, and given to nobody
+                self.permit.join(self._grounds(near.cached))
+        return found
 
     def note(self, key: CacheKey, near: Near, answer: Answer | None) -> None:
         """What came of a near answer."""
@@ -46,7 +56,11 @@ class PermittedCache:
         return key.principal == who.name and who.may_read(key.scope.collection)
 
     def _may_give(self, cached: Cached) -> bool:
-        return self.permit.principal.may_use(cached.grounds)
+        return self.permit.principal.may_use(self._grounds(cached))
+
+    def _grounds(self, cached: Cached) -> tuple[Ground, ...]:
+        access = self.permit.principal.access
+        return access.traced(cached.grounds, (scope.collection for scope in cached.basis.rests_on))
 
     def _own(self, key: CacheKey) -> CacheKey:
         if not self._open(key):
