@@ -62,6 +62,9 @@ from understudy.tools.toolbox import LocalToolBox
 
 __all__ = ["Assembly"]
 
+SETTLED_S = 10.0
+"""For a question in progress to note how it ended, before the workspace is closed under it."""
+
 
 class Assembly:
     """What an agent consists of. Every part stands here once, and is passed on to whoever needs it.
@@ -193,7 +196,8 @@ class Assembly:
         )
 
     def close(self) -> None:
-        """Let go of the workspace."""
+        """Let go of the workspace, once questions that were stopped have ended."""
+        self._loop.settle(SETTLED_S)
         self.owners.close()
         self.turns.close()
         self._loop.run(self._checkpoints.conn.close())

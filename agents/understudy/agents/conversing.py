@@ -6,6 +6,7 @@ import asyncio
 import threading
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 from understudy.agents.assembly import Assembly
@@ -185,12 +186,16 @@ class Conversing(Assembly):
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         stopped = threading.Event()
 
+        def tell(event: Event | None) -> None:
+            with suppress(RuntimeError):  # whoever listened closed their loop
+                here.call_soon_threadsafe(queue.put_nowait, event)
+
         async def run() -> None:
             try:
                 async for event in events(stopped.is_set):
-                    here.call_soon_threadsafe(queue.put_nowait, event)
+                    tell(event)
             finally:
-                here.call_soon_threadsafe(queue.put_nowait, None)
+                tell(None)
 
         running = self._loop.awaited(run())
         try:

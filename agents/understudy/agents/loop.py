@@ -39,8 +39,22 @@ class Loop:
         """Work in an empty context: a caller that is itself traced by LangChain would hand its tracers down."""
         return Context().run(asyncio.run_coroutine_threadsafe, work, self._loop)
 
+    def settle(self, seconds: float) -> None:
+        """Let work in progress come to its end; what takes longer is cancelled."""
+        self.run(settled(seconds))
+
     def close(self) -> None:
         """Stop the loop."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def settled(seconds: float) -> None:
+    """Wait for all other tasks of this loop, and cancel those that take longer."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        _, late = await asyncio.wait(others, timeout=seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

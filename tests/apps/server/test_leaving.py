@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,16 +25,16 @@ from understudy.core.settings import CacheSettings, DeferralSettings, Settings
 SETTINGS = Settings(deferral=DeferralSettings(min_confidence=0.0, audit_rate=0.0), cache=CacheSettings(semantic=False))
 
 
-class Slowed:
-    """The real small model, with a pause before every batch of tokens; counts the batches."""
+class Held:
+    """The real small model, which stands still before every batch of tokens until it is let go; counts the batches."""
 
-    def __init__(self, agent: Agent, seconds: float) -> None:
-        self.engine, self.seconds, self.batches = agent.model.engine, seconds, 0
+    def __init__(self, agent: Agent) -> None:
+        self.engine, self.batches, self.going = agent.model.engine, 0, threading.Event()
         self.real = self.engine._decode
 
     def decode(self, *given: Any, **more: Any) -> Any:
         self.batches += 1
-        time.sleep(self.seconds)
+        assert self.going.wait(60)
         return self.real(*given, **more)
 
 
@@ -54,83 +53,46 @@ def agent(ready: Path) -> Iterator[Agent]:
 
 
 @pytest.fixture
-def slowed(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Slowed:
-    found = Slowed(agent, 0.15)
+def held(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    found = Held(agent)
     monkeypatch.setattr(found.engine, "_decode", found.decode)
-    return found
+    yield found
+    found.going.set()
 
 
 @pytest.fixture
-def server(agent: Agent, slowed: Slowed) -> Iterator[Running]:
+def server(agent: Agent, held: Held) -> Iterator[Running]:
     with running(agent, slots=1, queue=1) as found:
         yield found
+        held.going.set()
 
 
-def stopped(server: Running, slowed: Slowed) -> None:
-    """Nobody runs, nobody waits, and the model has come to rest."""
+def begun(server: Running, held: Held) -> None:
+    """A question is being answered, and has reached the model."""
+    eventually(lambda: server.served.queue.running == 1 and held.batches > 0)
+
+
+def freed(server: Running) -> None:
+    """The place is free although the model stands still."""
     eventually(lambda: (server.served.queue.running, server.served.queue.waiting) == (0, 0), 5)
-    before = -1
-    while before != slowed.batches:
-        before = slowed.batches
-        time.sleep(4 * slowed.seconds)
 
 
-def begun(server: Running, slowed: Slowed) -> None:
-    eventually(lambda: server.served.queue.running == 1 and slowed.batches > 0)
+def interrupted(agent: Agent, held: Held, title: str) -> None:
+    """Once it goes on, the model does no more for this question than the batch that it was at."""
+    before = held.batches
+    held.going.set()
+    eventually(lambda: [t.status for t in agent.threads() if t.title == title] == ["interrupted"])
+    assert held.batches == before
 
 
-def test_who_leaves_a_stream_stops_inference(server: Running, slowed: Slowed, agent: Agent) -> None:
-    # the request's headers come with the first step; until then the client can only hang up
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{server.url}/v1/chat/completions", json=chat("Who leaves early?", stream=True), timeout=0.6)
-    assert slowed.batches > 0
-    stopped(server, slowed)
-    (thread,) = [t for t in agent.threads() if t.title == "Who leaves early?"]
-    assert thread.status == "interrupted"
-    assert agent.thread(thread.id)[0].answer is None
-
-
-def test_who_leaves_in_the_midst_of_a_stream_stops_it_too(server: Running, slowed: Slowed, agent: Agent) -> None:
-    asked = chat("What was Operating profit in 2023, who leaves later?", stream=True)
-    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=asked, timeout=60) as reply:
-        for line in reply.iter_lines():
-            if "understudy" in line:
-                break
-    stopped(server, slowed)
-
-
-def test_who_hangs_up_without_a_stream_stops_inference(server: Running, slowed: Slowed, agent: Agent) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{server.url}/v1/chat/completions", json=chat("Who hangs up?"), timeout=0.6)
-    stopped(server, slowed)
-    assert [t.status for t in agent.threads() if t.title == "Who hangs up?"] == ["interrupted"]
-
-
-def test_who_leaves_the_queue_frees_the_place(server: Running, slowed: Slowed, agent: Agent) -> None:
-    url = f"{server.url}/v1/chat/completions"
-    with httpx.Client(timeout=60) as client, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slowed, "seconds", 0.5)
-        process = client.build_request("POST", url, json=chat("Who is first?", stream=True))
-        first = threading.Thread(target=lambda: quiet(client, process), daemon=True)
-        first.start()
-        begun(server, slowed)
-        with client.stream("POST", url, json=chat("Who is second?", stream=True)) as second:
-            told = [json.loads(line[6:]) for line in islice(lines_of(second), 2)]
-            assert told[1]["understudy"] == {"queue": {"position": 1}}
-            full = httpx.post(url, json=chat("Who is third?"))
-            assert (full.status_code, error_of(full)["code"]) == (503, "queue_full")
-            assert int(full.headers["retry-after"]) >= 1
-            with openai.OpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0) as theirs:
-                with pytest.raises(openai.InternalServerError) as refused:
-                    theirs.chat.completions.create(model="default", messages=[{"role": "user", "content": "Fourth?"}])
-                assert refused.value.code == "queue_full"
-        eventually(lambda: server.served.queue.waiting == 0, 5)
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(url, json=chat("Who waits in vain?"), timeout=0.4)
-        eventually(lambda: server.served.queue.waiting == 0, 5)
-        assert server.served.queue.running == 1
-    stopped(server, slowed)
-    assert not [t for t in agent.threads() if t.title in ("Who is second?", "Who waits in vain?")]
+@contextmanager
+def asking(server: Running, question: str, **more: Any) -> Iterator[threading.Thread]:
+    """A client that waits for its answer, until the block is left."""
+    with httpx.Client(timeout=60) as client:
+        request = client.build_request("POST", f"{server.url}/v1/chat/completions", json=chat(question, **more))
+        thread = threading.Thread(target=quiet, args=(client, request), daemon=True)
+        thread.start()
+        yield thread
 
 
 def quiet(client: httpx.Client, request: httpx.Request) -> None:
@@ -142,34 +104,87 @@ def lines_of(reply: httpx.Response) -> Iterator[str]:
     yield from (line for line in reply.iter_lines() if line)
 
 
-def test_one_question_at_a_time_in_a_thread(server: Running, slowed: Slowed, agent: Agent) -> None:
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_hangs_up_frees_the_place_and_stops_inference(
+    server: Running, held: Held, agent: Agent, stream: bool
+) -> None:
+    question = f"Who hangs up, stream {stream}?"
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{server.url}/v1/chat/completions", json=chat(question, stream=stream), timeout=1.0)
+    assert held.batches == 1
+    freed(server)
+    interrupted(agent, held, question)
+
+
+def test_who_leaves_in_the_midst_of_a_stream_stops_it_too(server: Running, held: Held, agent: Agent) -> None:
+    question = "What was the change in Revenue from 2023 to 2024, who leaves?"
+    held.going.set()
+    asked = chat(question, stream=True)
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=asked, timeout=60) as reply:
+        for line in reply.iter_lines():
+            if '"step"' in line:
+                held.going.clear()
+                break
+    freed(server)
+    held.going.set()
+    eventually(lambda: [t.status for t in agent.threads() if t.title == question] != ["running"])
+
+
+def test_who_leaves_the_queue_frees_the_place(server: Running, held: Held, agent: Agent) -> None:
+    url = f"{server.url}/v1/chat/completions"
+    with asking(server, "Who is first?", stream=True):
+        begun(server, held)
+        with httpx.stream("POST", url, json=chat("Who is second?", stream=True), timeout=60) as second:
+            lines = lines_of(second)  # held: httpx hangs up with its generator
+            told = [json.loads(line[6:]) for line in islice(lines, 2)]
+            assert told[1]["understudy"] == {"queue": {"position": 1}}
+            full = httpx.post(url, json=chat("Who is third?"))
+            assert (full.status_code, error_of(full)["code"]) == (503, "queue_full")
+            assert int(full.headers["retry-after"]) >= 1
+            with openai.OpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0) as theirs:
+                with pytest.raises(openai.InternalServerError) as refused:
+                    theirs.chat.completions.create(model="default", messages=[{"role": "user", "content": "Fourth?"}])
+                assert refused.value.code == "queue_full"
+        eventually(lambda: server.served.queue.waiting == 0, 5)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, json=chat("Who waits in vain?"), timeout=0.5)
+        eventually(lambda: server.served.queue.waiting == 0, 5)
+        assert server.served.queue.running == 1
+        held.going.set()
+        freed(server)
+    assert not [t for t in agent.threads() if t.title in ("Who is second?", "Who waits in vain?")]
+
+
+def test_one_question_at_a_time_in_a_thread(server: Running, held: Held, agent: Agent) -> None:
+    held.going.set()
     thread = agent.ask(FOUNDED).thread
+    held.going.clear()
     url, more = f"{server.url}/v1/chat/completions", {"understudy": {"thread": thread}}
-    with httpx.Client(timeout=60) as client:
-        request = client.build_request("POST", url, json=chat("Who is first here?", **more))
-        first = threading.Thread(target=lambda: quiet(client, request), daemon=True)
-        first.start()
+    with asking(server, "Who is first here?", **more) as first:
         eventually(lambda: server.served.queue.running == 1)
         busy = httpx.post(url, json=chat("Who is second here?", **more))
         assert (busy.status_code, error_of(busy)["code"]) == (409, "thread_busy")
+        held.going.set()
         first.join(30)
     assert not server.served.busy
     assert len(agent.thread(thread)) == 2
 
 
-def test_a_server_that_stops_says_so_and_the_thread_shows_it(agent: Agent, slowed: Slowed) -> None:
-    asked = chat("What was Operating profit in 2023, when the server stops?", stream=True)
+def test_a_server_that_stops_says_so_and_the_thread_shows_it(agent: Agent, held: Held) -> None:
+    question = "What was the change in Revenue from 2023 to 2024, when the server stops?"
+    held.going.set()
     with running(agent) as server:
+        asked = chat(question, stream=True)
         with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=asked, timeout=60) as reply:
             lines = lines_of(reply)
             next(lines)
-            began = time.monotonic()
+            held.going.clear()
             server.server.stop()
             rest = list(lines)
         assert json.loads(rest[-1][6:])["error"]["code"] == "stopped"
-        eventually(lambda: not server.server.started or server.served.queue.running == 0)
-    assert time.monotonic() - began < 10
-    eventually(lambda: [t.status for t in agent.threads() if "server stops" in t.title] == ["interrupted"])
+        freed(server)
+        held.going.set()
+    eventually(lambda: [t.status for t in agent.threads() if t.title == question] == ["interrupted"])
 
 
 SLOW_SERVER = """
