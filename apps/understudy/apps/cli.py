@@ -301,8 +301,8 @@ def bench(
         str,
         typer.Argument(
             help="retrieval, reader, agent, starter, health, steps, deferral, cache, learn-cuad, learn-tatqa, "
-            "shuffled, memory, memory-gpu, swap, access, egress, redaction, sensitivity, attacks, audit, ingest, "
-            "startup or code"
+            "shuffled, memory, memory-gpu, swap, serve, access, egress, redaction, sensitivity, attacks, audit, "
+            "ingest, startup or code"
         ),
     ],
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),

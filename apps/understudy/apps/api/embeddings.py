@@ -28,7 +28,7 @@ AT_ONCE = 64
 class EmbeddingsRequest(Lenient):
     """Texts to embed; of each, the first 256 tokens are read."""
 
-    model: Annotated[Text, Field(description=MODEL)]
+    model: Annotated[Text, Field(description=MODEL, examples=[MODEL])]
     input: Annotated[Text | list[Text] | list[int] | list[list[int]], Field(description="a text, or up to 2,048")]
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = None

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from understudy.apps.server.queue import QueueFull
@@ -25,7 +26,7 @@ from understudy.core.errors import (
     WorkspaceError,
 )
 
-__all__ = ["ApiError", "answer_errors", "api_error", "error_body"]
+__all__ = ["ApiError", "ErrorReply", "answer_errors", "api_error", "error_body"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,21 @@ KINDS: tuple[tuple[type[UnderstudyError], int, str], ...] = (
 CODES: Mapping[int, str] = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
 BUSY_S = 2
 """After which to try again where something is in the way for a moment."""
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorReply(BaseModel):
+    """An error, as the OpenAI API writes it."""
+
+    error: ErrorDetail
 
 
 class ApiError(Exception):

@@ -84,7 +84,7 @@ class ResponseFormat(Lenient):
 class ChatRequest(Lenient):
     """A question, with the conversation before it. Sampling parameters and tools are taken and change nothing."""
 
-    model: Annotated[Text, Field(description="a collection, a domain, or collection/document")]
+    model: Annotated[Text, Field(description="a collection, a domain, or collection/document", examples=["default"])]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MESSAGES)]
     stream: bool | None = False
     stream_options: StreamOptions | None = None

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from understudy.agents import Agent
 from understudy.apps.api import chat, embeddings, ingesting, models, native
-from understudy.apps.api.errors import answer_errors
+from understudy.apps.api.errors import ErrorReply, answer_errors
 from understudy.apps.server import pages
 from understudy.apps.server.auth import Gate, session_of
 from understudy.apps.server.database import open_database
@@ -46,6 +46,7 @@ def build_app(agent: Agent, settings: ServerSettings) -> FastAPI:
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        responses={"4XX": {"model": ErrorReply, "description": "what is wrong with the request"}},
     )
     using = app.state.served = served_by(agent, settings)
     ingesting.sweep(agent.workspace.root)
