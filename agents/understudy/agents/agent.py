@@ -271,9 +271,9 @@ class Agent(Conversing, Studying):
         async with self.traffic.passing():
             self.retriever.over(self.documents_of(who)).check(scope)
             if thread is None:
-                thread, permit = self.owners.begin(who, collection)
+                thread, permit = await asyncio.to_thread(self.owners.begin, who, collection)
             else:
-                permit = self.owners.enter(who, thread, collection)
+                permit = await asyncio.to_thread(self.owners.enter, who, thread, collection)
             graph, deps = self._in_thread(permit, thread, collection, cancel)
             noted = await asyncio.to_thread(self.turns.begin, thread_key(who.name, thread), asked, scope)
             async with self.turns.following(noted) as shown:

@@ -79,7 +79,7 @@ class Approving:
         noted, held = await self._waiting(decision.id, who)
         thread = own_name(noted.thread)
         # First the leave to go on: the log holds no approval that came to nothing.
-        graph, deps = self._going_on(noted.principal, thread, noted.collection)
+        graph, deps = await asyncio.to_thread(self._going_on, noted.principal, thread, noted.collection)
         await asyncio.to_thread(self._audit.append, record_of(decision, who.name, noted, held))
         async for event in resume(graph, deps, noted.principal, thread, decision):
             if event.answer is not None:

@@ -121,10 +121,11 @@ class Turns:
         try:
             yield shown
         except UserError as error:
-            self.left(asked, str(error))
+            await asyncio.to_thread(self.left, asked, str(error))
             raise
         finally:
-            self.left(asked)
+            # Never on the event loop: it may be what the checkpointer waits for to end its own transaction.
+            await asyncio.to_thread(self.left, asked)
 
     def judge(self, asked: Asked, good: bool | None, correction: str | None) -> None:
         """Keep what somebody said of an answer."""

@@ -100,7 +100,10 @@ class Decided(Lenient):
 @router.get("/status", tags=["Server"])
 def status(request: Request, principal: Who) -> dict[str, Any]:
     """Model, experts, collections, promise and spending: what a principal may know of the workspace."""
-    return served(request).agent.status(principal=principal)
+    agent = served(request).agent
+    found = agent.status(principal=principal)
+    hidden = ("workspace", "example_store", "ner") if agent.access.principal(principal).restricted else ()
+    return {name: value for name, value in found.items() if name not in hidden}
 
 
 @router.get("/threads", tags=["Threads"])
