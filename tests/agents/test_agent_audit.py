@@ -74,7 +74,9 @@ def test_no_word_of_question_document_or_reply_is_in_any_of_its_files(ready: Pat
 def test_a_log_that_was_tampered_with_stops_what_would_leave_and_nothing_else(ready: Path) -> None:
     with serving("ok") as server, Agent.open(ready, settings=settings(server.url)) as agent:
         assert agent.ask(QUESTION).route == "expert"
+        assert agent.status()["audit"] == {"records": 2, "head": str(agent.audit.files.head), "trouble": None}
         agent.audit.files.head.unlink()
+        assert "is gone; nothing is sent" in agent.status()["audit"]["trouble"]
         answer = agent.ask("What is the clinic called?")
         assert answer.route != "expert"
         assert "nothing is sent" in answer.reason

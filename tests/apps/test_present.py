@@ -30,7 +30,7 @@ def shown(**changed: object) -> str:
         "deferral": PROMISE, "spent_this_month": {"usd": 0.0123, "calls": 12, "tokens": 4567}, "cached_answers": 3,
         "collections": {"reports": {"sensitivity": "redacted", "revision": 1, "documents": 7}}, "examples": 4,
         "example_store": {"database": "/data/[mine]/records.sqlite", "workspace": ""}, "policy": [RULE],
-        "ner": None,
+        "ner": None, "audit": {"records": 812, "head": "/keys/[mine].head", "trouble": None},
     }  # fmt: skip
     console = Console(file=io.StringIO(), width=160)
     show_status(console, found | changed)
@@ -43,6 +43,7 @@ def test_everything_of_a_workspace_is_told() -> None:
         "/data/[mine]", "starter@1, pointing", "3 answers of experts remembered, 4 examples", "$0.0123 in 12 calls",
         "reports", "redacted", "1.25, 10", "11 of 12 (finance)", "threshold 0.83", "0.02 at most, with 90% confidence",
         "about 70% of questions go to an expert", "evidence, identifiers replaced, if a person approves",
+        "812 records; it ends as its head says, which is kept in /keys/[mine].head",
         "400 labels, 180 questions tested on; starter@1, 2026-11-25",
     ):  # fmt: skip
         assert words in text, words

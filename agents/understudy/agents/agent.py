@@ -221,18 +221,16 @@ class Agent(Conversing, Studying):
     def status(self, *, principal: str | None = None) -> dict[str, Any]:
         """Model, collections, experts and what has been learned, as plain data: what a principal may read of it."""
         who = self._who(principal)
-        answers: dict[str, list[dict[str, object]]] = {}
-        for (expert, domain), held in ({} if who.restricted else self.deferral.store.records()).items():
-            answers.setdefault(expert, []).append({"domain": domain, "asked": held.asked, "usable": held.usable})
         return {
             "workspace": str(self.workspace.root),
             "small_model": {"name": self.model.name, "profile": self.model.profile.name},
-            "experts": [{**e, "answers": answers.get(str(e["name"]), [])} for e in self.experts.listing()],
+            "experts": self.experts.listing({} if who.restricted else self.deferral.store.records()),
             "deferral": self.promise(),
             "cache": asdict(self.cache.threshold) if self.settings.cache.semantic else None,
             "spent_this_month": self.ledger.spent(who.name if who.restricted else None).model_dump(),
             "collections": self.documents_of(who).listing(),
             "policy": [r for r in self.egress.policy.listing(self.store.listing()) if who.may_read(r["collection"])],
+            "audit": None if who.restricted else self.audit.glance().model_dump(),  # it holds everybody's records
             "ner": None if self.egress.ner is None else str(self.egress.ner.folder),
             "example_store": {"database": self.example_store.name, "workspace": self.example_store.workspace},
             "cached_answers": self.records.count(who),

@@ -87,6 +87,11 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
         f"[bold]this month[/]   ${spent['usd']:.4f} in {spent['calls']} calls, {spent['tokens']} tokens",
         highlight=False,
     )
+    if found["audit"]:  # who may not read it is told nothing of it
+        log = found["audit"]
+        ends = escape(log["trouble"]) if log["trouble"] else "it ends as its head says, which is kept in"
+        where = "" if log["trouble"] else f" {escape(log['head'])}"
+        console.print(f"[bold]audit log[/]    {log['records']} records; {ends}{where}", highlight=False, soft_wrap=True)
     collections = Table("collection", "sensitivity", "documents")
     for name, held in found["collections"].items():
         collections.add_row(escape(name), held["sensitivity"], str(held["documents"]))

@@ -72,6 +72,7 @@ def test_what_one_may_read_is_answered_remembered_and_listed(agent: Agent) -> No
     assert {n: sorted(s["collections"]) for n, s in seen.items()} == {
         "ann": ["trains"], "bob": ["cats"], "owner": ["cats", "trains"]
     }  # fmt: skip
+    assert [seen[n]["audit"] is None for n in ("ann", "bob", "owner")] == [True, True, False]
     assert (seen["bob"]["cached_answers"], seen["bob"]["examples"]) == (0, 0)
     assert seen["ann"]["cached_answers"] == 1
     assert seen["ann"]["examples"] >= 1

@@ -20,7 +20,7 @@ from understudy.core.errors import WorkspaceError
 from understudy.core.settings import AuditSettings
 from understudy.core.workspace import Workspace
 from understudy.privacy.audit.files import AuditFiles, Head
-from understudy.privacy.audit.log import SqliteAuditLog
+from understudy.privacy.audit.log import Glance, SqliteAuditLog
 from understudy.privacy.audit.seal import Seal
 from understudy.privacy.audit.verify import verify
 
@@ -140,6 +140,28 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     files = AuditFiles(tmp_path / "absent" / "audit.sqlite", tmp_path / "k", tmp_path / "h")
     with pytest.raises(WorkspaceError, match="nothing is sent"):
         SqliteAuditLog(files).append(egress())
+
+
+def test_a_glance_says_how_far_it_goes_and_makes_nothing(tmp_path: Path) -> None:
+    log = SqliteAuditLog(files_in(tmp_path))
+    assert log.glance() == Glance(head=str(log.files.head))
+    assert not list(tmp_path.iterdir())
+    for record in every_kind():
+        log.append(record)
+    before = log.files.head.read_bytes()
+    assert log.glance() == SqliteAuditLog(log.files).glance() == Glance(records=7, head=str(log.files.head))
+    assert log.files.head.read_bytes() == before
+    announced = head_of(log.files).model_copy(update={"pending": "ab" * 32})
+    log.files.write_head(announced, Seal.load(log.files.key))
+    assert log.glance().trouble is None, "an interrupted write is put right by the next"
+
+
+@pytest.mark.parametrize("gone", ["audit.key", "audit.head", "audit.sqlite"])
+def test_a_glance_tells_that_nothing_is_sent(tmp_path: Path, gone: str) -> None:
+    files = written(tmp_path)
+    for file in tmp_path.glob(f"{gone}*"):
+        file.unlink()
+    assert "nothing is sent" in (SqliteAuditLog(files).glance().trouble or "")
 
 
 def head_of(files: AuditFiles) -> Head:

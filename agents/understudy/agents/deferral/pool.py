@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from understudy.core.errors import ExpertAuthError, ExpertError, ExpertUnavailableError
@@ -98,8 +98,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self._experts)
 
-    def listing(self) -> list[dict[str, object]]:
-        """Names and prices, and which are left alone now, for people."""
+    def listing(self, records: Mapping[tuple[str, str], Record]) -> list[dict[str, object]]:
+        """Names and prices, which are left alone now, and their records by expert and domain, for people."""
+        answers: dict[str, list[dict[str, object]]] = {}
+        for (expert, domain), held in records.items():
+            answers.setdefault(expert, []).append({"domain": domain, "asked": held.asked, "usable": held.usable})
         return [
             {
                 "name": expert.name,
@@ -108,6 +111,7 @@ class Pool:
                 "usd_per_mtok": [given.input_usd_per_mtok, given.output_usd_per_mtok],
                 "skills": list(given.skills),
                 "resting": self._breakers[expert.name].resting,
+                "answers": answers.get(expert.name, []),
             }
             for expert, given in self._experts
         ]

@@ -26,6 +26,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Integer, LargeBinary, MetaData, Table, insert
 
 from understudy.core.audit import AuditRecord, Egress, Erasure, Interruption
+from understudy.core.data import Data
 from understudy.core.errors import WorkspaceError
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Scope
@@ -34,7 +35,7 @@ from understudy.privacy.audit.reading import Selection, export, selected
 from understudy.privacy.audit.seal import Seal
 from understudy.privacy.audit.verify import Anchor, Verification, verify
 
-__all__ = ["SqliteAuditLog"]
+__all__ = ["Glance", "SqliteAuditLog"]
 
 metadata = MetaData()
 records = Table(
@@ -50,6 +51,16 @@ ONLY_GROWS = "CREATE TRIGGER IF NOT EXISTS no_{} BEFORE {} ON records BEGIN SELE
 EVERYTHING = Selection()
 Row = tuple[int, bytes, bytes]
 """Number, body, code."""
+
+
+class Glance(Data):
+    """A log in short; only `verify` looks at every record."""
+
+    records: int = 0
+    head: str
+    """The file that says how far it goes."""
+    trouble: str | None = None
+    """Why nothing is sent: it doesn't end as its head says."""
 
 
 class SqliteAuditLog:
@@ -95,6 +106,28 @@ class SqliteAuditLog:
         with self._lock:
             return list(export(self.files, selection))
 
+    def glance(self) -> Glance:
+        """How far the log goes, and whether it ends as its head says. Nothing is made or put right."""
+        where = str(self.files.head)
+        with self._lock:
+            try:
+                with unwritable(self.files):
+                    row = self._last()
+                    if row is None and not self.files.key.exists():
+                        return Glance(head=where)
+                    seal = Seal.load(self.files.key)
+                    number, _ = fitting(row, self.files.read_head(seal), seal)
+            except WorkspaceError as error:
+                return Glance(head=where, trouble=str(error))
+        return Glance(records=number, head=where)
+
+    def _last(self) -> Row | None:
+        if not self.files.database.exists():
+            return None
+        self._engine = self._engine or opened_database(self.files)
+        with self._engine.connect() as db:
+            return last_row(db)
+
     def _opened(self) -> tuple[Engine, Seal]:
         """The database and the key, made if there are none."""
         if self._engine is None:
@@ -120,18 +153,11 @@ class SqliteAuditLog:
         """The head, if the log ends where it says; an interrupted write is put right. Raises `WorkspaceError`."""
         head = self.files.read_head(seal)
         with engine.connect() as db:
-            row = last_row(db)
-        if row is not None and not hmac.compare_digest(row[2], seal.record(row[1])):
-            raise WorkspaceError(f"record {row[0]}, the last of the audit log, is not as it was written")
-        end = (0, "") if row is None else (row[0], row[2].hex())
-        counted = end == (head.count, head.last)
-        if counted and head.pending is None:
+            number, code = fitting(last_row(db), head, seal)
+        if head.pending is None:
             return head
-        if not counted and end != (head.count + 1, head.pending):
-            raise WorkspaceError(f"the audit log ends with record {end[0]}, and its head says {head.count}")
-        assert head.pending is not None
-        note = Interruption(announced=head.pending, stored=not counted)
-        return self._add(engine, seal, Head(count=end[0], last=end[1]), note)
+        note = Interruption(announced=head.pending, stored=number > head.count)
+        return self._add(engine, seal, Head(count=number, last=code), note)
 
     def _add(self, engine: Engine, seal: Seal, head: Head, record: AuditRecord) -> Head:
         """Announce, store, count."""
@@ -181,6 +207,19 @@ def last_row(db: Connection) -> Row | None:
     if not (isinstance(body, bytes) and isinstance(code, bytes)):
         raise ValueError(f"record {number} is no record")
     return number, body, code
+
+
+def fitting(row: Row | None, head: Head, seal: Seal) -> tuple[int, str]:
+    """Number and code of the last record, where it is the one that the head counts or announces.
+
+    Raises `WorkspaceError`: it is neither, or not as it was written.
+    """
+    if row is not None and not hmac.compare_digest(row[2], seal.record(row[1])):
+        raise WorkspaceError(f"record {row[0]}, the last of the audit log, is not as it was written")
+    end = (0, "") if row is None else (row[0], row[2].hex())
+    if end not in ((head.count, head.last), (head.count + 1, head.pending)):
+        raise WorkspaceError(f"the audit log ends with record {end[0]}, and its head says {head.count}")
+    return end
 
 
 def body_of(number: int, previous: str, fields: Mapping[str, Any]) -> bytes:
