@@ -269,12 +269,12 @@ class Agent(Conversing, Studying):
         async with self.traffic.passing():
             self.retriever.over(self.documents_of(who)).check(scope)
             if thread is None:
-                thread, permit = await asyncio.to_thread(self.owners.begin, who, collection)
+                name, permit = await asyncio.to_thread(self.owners.begin, who, collection)
             else:
-                permit = await asyncio.to_thread(self.owners.enter, who, thread, collection)
-            graph, deps = self._in_thread(permit, thread, collection, cancel)
-            noted = await asyncio.to_thread(self.turns.begin, thread_key(who.name, thread), asked, scope)
+                name, permit = thread, await asyncio.to_thread(self.owners.enter, who, thread, collection)
+            graph, deps = self._in_thread(permit, name, collection, cancel)
+            noted = await asyncio.to_thread(self.turns.begin, thread_key(who.name, name), asked, scope)
             async with self.turns.following(noted) as shown:
-                async for event in stream(graph, deps, asked, scope, who.name, thread, job):
+                async for event in stream(graph, deps, asked, scope, who.name, name, job):
                     await shown(event)
                     yield event
