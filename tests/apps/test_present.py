@@ -31,6 +31,7 @@ def shown(**changed: object) -> str:
         "collections": {"reports": {"sensitivity": "redacted", "revision": 1, "documents": 7}}, "examples": 4,
         "example_store": {"database": "/data/[mine]/records.sqlite", "workspace": ""}, "policy": [RULE],
         "ner": None, "audit": {"records": 812, "head": "/keys/[mine].head", "trouble": None},
+        "mcp": [],
     }  # fmt: skip
     console = Console(file=io.StringIO(), width=160)
     show_status(console, found | changed)

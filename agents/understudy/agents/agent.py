@@ -235,6 +235,7 @@ class Agent(Conversing, Studying):
             "example_store": {"database": self.example_store.name, "workspace": self.example_store.workspace},
             "cached_answers": self.records.count(who),
             "examples": self.example_store.count(who),
+            "mcp": self.tooling.listing(),
         }
 
     def documents(self, collection: str | None = None, *, principal: str | None = None) -> list[dict[str, str]]:
@@ -265,6 +266,7 @@ class Agent(Conversing, Studying):
             raise QuestionError("the question holds half characters (lone surrogates); take them out")
         if thread is not None and not thread.strip():
             raise ScopeError("the thread's name is empty; leave it out for a new thread")
+        await self.tooling.ready()
         scope = Scope(collection=collection, document=document)
         async with self.traffic.passing():
             self.retriever.over(self.documents_of(who)).check(scope)

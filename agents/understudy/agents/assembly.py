@@ -40,6 +40,7 @@ from understudy.agents.records import Records
 from understudy.agents.refining import DomainExamples
 from understudy.agents.rehearsal import Rehearsal
 from understudy.agents.small_model import SmallModel, starter_path
+from understudy.agents.tooling import Tooling
 from understudy.agents.training import trainer_of
 from understudy.core.access import Access, Permit, Principal
 from understudy.core.errors import ModelFileError
@@ -96,15 +97,20 @@ class Assembly:
         self.example_store = open_examples(settings.examples, workspace)
         self.cache = SemanticCache(self.records, self.encoder.embed_query, settings, self.labelled)
         self.ledger = Ledger(workspace.ledger, settings.budget)
+        self._loop = Loop()
+        self.tooling = Tooling(
+            settings.mcp, workspace.root, self._loop, lambda: self.egress.tools, lambda: self.model.profile
+        )
         self.toolbox = LocalToolBox(
             self.retriever,
             self.reader,
             self.store.table_passages,
             tools,
-            call=lambda *asked: self.egress.tools.call(*asked),
+            more=self.tooling.offered,
+            call=self.tooling.call,
         )
         self.model = SmallModel(
-            model_path(settings.small_model.path, workspace.root), self.toolbox.tools, settings.small_model
+            model_path(settings.small_model.path, workspace.root), lambda: self.toolbox.tools, settings.small_model
         )
         self.demonstrations = Demonstrations(
             self.encoder.embed_documents,
@@ -141,7 +147,6 @@ class Assembly:
             lambda payload, expert: self.egress.policy.informs(payload.sources, expert),
         )
         self.egress = Egress(workspace, settings, self.store, self.store.sensitivity, self.experts.seen, self.audit)
-        self._loop = Loop()
         self.learning = Learning(
             workspace,
             settings.refine,
@@ -200,6 +205,7 @@ class Assembly:
         self._loop.settle(SETTLED_S)
         self.owners.close()
         self.turns.close()
+        self.tooling.close()
         self._loop.run(self._checkpoints.conn.close())
         self._loop.close()
         self.model.close()

@@ -14,13 +14,14 @@ from typing import Any
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from llguidance import LLMatcher
 from pydantic import BaseModel
 
 from understudy.agents.profiles import Profile
 from understudy.core.steps import AnswerStep, Consult, Decline
 from understudy.core.types import Evidence, Finding
 
-__all__ = ["quote_chunks", "step_grammar"]
+__all__ = ["quote_chunks", "step_grammar", "unusable"]
 
 CHUNK = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+|\s+|\S")
 LONGEST_RUN = 400
@@ -141,13 +142,20 @@ def tool_rule(rules: Rules, number: int, tool: BaseTool, profile: Profile) -> st
     """A tool's step: its arguments by their JSON schema, or word by word for a model that can't write."""
     schema: dict[str, Any] = convert_to_openai_tool(tool)["function"]["parameters"]
     if profile.writes:
+        foreign = isinstance(tool.args_schema, dict)
         properties = {"kind": {"const": tool.name}, **schema.get("properties", {})}
         whole = {
             **schema,
             "properties": properties,
-            "required": list(properties),
+            # Others' tools may have many arguments that nobody needs, and ask for what no grammar can.
+            "required": ["kind", *schema.get("required", [])] if foreign else list(properties),
             "additionalProperties": False,
-            "x-guidance": {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"},
+            "x-guidance": {
+                "whitespace_flexible": False,
+                "item_separator": ",",
+                "key_separator": ":",
+                "lenient": foreign,
+            },
         }
         return "%json " + json.dumps(whole)
     parts = [quoted('{"kind":' + json.dumps(tool.name))]
@@ -157,6 +165,17 @@ def tool_rule(rules: Rules, number: int, tool: BaseTool, profile: Profile) -> st
         marked = {**spec, **{k: v for k, v in declared.get(field, {}).items() if k.startswith("x-")}}
         parts.append(argument_rule(rules, f"a{number}_{len(parts)}", marked))
     return " ".join([*parts, quoted("}")])
+
+
+def unusable(tool: BaseTool, profile: Profile) -> str | None:
+    """Why no step of a tool can be written under a grammar, as with schemas of others; `None` where it can."""
+    rules = Rules()
+    try:
+        rules.add("start", tool_rule(rules, 0, tool, profile))
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        return f"its arguments have no schema that can be read: {type(error).__name__}"
+    wrong = LLMatcher.validate_grammar("\n".join(rules.lines))
+    return f"its arguments can't be put into a grammar: {wrong.splitlines()[0][:200]}" if wrong else None
 
 
 def argument_rule(rules: Rules, name: str, spec: dict[str, Any]) -> str:

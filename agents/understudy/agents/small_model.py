@@ -49,7 +49,7 @@ class SmallModel:
 
     Args:
         path: the GGUF.
-        tools: on offer at every step but the final one.
+        tools: on offer at every step but the final one; or what says which are on offer now.
         settings: context size in tokens, threads, token limit of a step.
         profile: overrides the GGUF's own `understudy.profile`.
     """
@@ -57,7 +57,7 @@ class SmallModel:
     def __init__(
         self,
         path: Path,
-        tools: Sequence[BaseTool] = (),
+        tools: Sequence[BaseTool] | Callable[[], Sequence[BaseTool]] = (),
         settings: SmallModelSettings | None = None,
         profile: Profile | None = None,
     ) -> None:
@@ -70,11 +70,16 @@ class SmallModel:
             template, bos=self.engine.special_text("bos"), eos=self.engine.special_text("eos"), where=str(path)
         )
         self.profile = profile or PROFILES.get(self.engine.metadata.get("understudy.profile", ""), QUOTING)
-        self.tools = tuple(tools)
+        self._offered = tools
         self.adapter: Adapter | None = None
         self.probe: Probe | None = None
         self._steps: OrderedDict[str, list[int]] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def tools(self) -> tuple[BaseTool, ...]:
+        """All that are on offer now."""
+        return tuple(self._offered() if callable(self._offered) else self._offered)
 
     @cached_property
     def digest(self) -> str:

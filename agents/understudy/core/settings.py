@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import regex
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 
 from understudy.core.errors import SettingsError
+from understudy.core.mcp_settings import McpSettings
 from understudy.core.settings_errors import settings_error
+from understudy.core.table import Table
 
 __all__ = [
     "OWNER",
@@ -44,12 +46,6 @@ Reach = Literal["cloud", "private"]
 Allowance = Literal["nothing", "question", "redacted", "all"]
 """What of a collection may go to an expert, from the least to the most: `question` is the question alone, with
 identifiers replaced; `redacted` is evidence, draft and earlier answers too, likewise."""
-
-
-class Table(BaseModel):
-    """A table of the file; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class SmallModelSettings(Table):
@@ -273,6 +269,7 @@ class Settings(Table):
     privacy: PrivacySettings = PrivacySettings()
     audit: AuditSettings = AuditSettings()
     server: ServerSettings = ServerSettings()
+    mcp: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,30}$")], McpSettings] = {}
 
     @field_validator("principals")
     @classmethod

@@ -94,7 +94,7 @@ class ToolGuard:
             raise
         sent = {**known_by(leaving.arguments), "replaced": leaving.replaced, "documents": tuple(rests_on)}
         try:
-            number = self._audit.append(Egress(**party, **sent, host=HOST))
+            number = self._audit.append(Egress(**party, **sent, host=host_of(tool)))
         except WorkspaceError as error:
             raise EgressRefused(f"tool {tool.name!r} was not run: {error}") from error
         with ExitStack() as settled:
@@ -151,6 +151,11 @@ class ToolGuard:
         made = {name: out(value) for name, value in arguments.items()}
         replaced = counted(content_of(made).decode("utf-8", "surrogatepass"), vault)
         return Leaving(made, lambda text: protection.redactor.restore(text, vault), replaced)
+
+
+def host_of(tool: BaseTool) -> str:
+    """Where what a tool is told goes, as far as it says."""
+    return str((tool.metadata or {}).get("host") or HOST)
 
 
 def reach_of(tool: BaseTool) -> Reach | None:

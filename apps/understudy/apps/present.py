@@ -104,6 +104,17 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
         console.print(f"nothing is promised: {promise['why']}" + ("" if fixed is None else f" ({fixed:g})"))
     else:
         show_promise(console, Derivation.model_validate(promise))
+    for server in found["mcp"]:
+        show_server(console, server)
+
+
+def show_server(console: Console, server: Mapping[str, Any]) -> None:
+    """An MCP server with its tools, and why some aren't on offer."""
+    offered = "" if server["offered"] else "; this small model is not given them: it can't write what they are asked"
+    state = f"can't be reached: {server['down']}" if server["down"] else ", ".join(server["tools"]) or "no tools"
+    console.print(f"[bold]MCP server[/]   {escape(server['name'])} ({server['reach']}): {escape(state)}{offered}")
+    for tool, why in server["left_out"].items():
+        console.print(f"  {tool} is left out: {why}", highlight=False, markup=False)
 
 
 def experts_table(experts: Sequence[Mapping[str, Any]]) -> Table:

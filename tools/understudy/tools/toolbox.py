@@ -61,6 +61,7 @@ class LocalToolBox:
         reader: adds findings to every search; optional.
         tables: the table passages of a collection's documents.
         extra: more LangChain tools; their names must be new.
+        more: tools that come and go, asked for whenever it matters; the others' names are taken.
         limit: passages a search brings.
         call: runs a further tool, with what may go where it runs, by the collections that its arguments may draw on
             (that which is asked first), whose question it is, and the documents behind; raises `EgressRefused`.
@@ -73,6 +74,7 @@ class LocalToolBox:
         tables: TableSource,
         extra: Sequence[BaseTool] = (),
         *,
+        more: Callable[[], Sequence[BaseTool]] = tuple,
         limit: int = 5,
         call: Call = called,
     ) -> None:
@@ -83,14 +85,22 @@ class LocalToolBox:
             if name in RESERVED or names.count(name) > 1:
                 raise UserError(f"the tool name {name!r} is taken; rename your tool")
         self._retriever, self._reader, self._tables, self._limit = retriever, reader, tables, limit
-        self._extra = {t.name: t for t in extra}
-        self.tools: tuple[BaseTool, ...] = (
+        self._extra, self._more = {t.name: t for t in extra}, more
+        self._always: tuple[BaseTool, ...] = (
             declared("search", "passages of the documents for a query", SearchArguments),
             declared("lookup", "one cell of a table, by row and column", LookupArguments),
             declared("compare", "where in a table a row or column is highest or lowest", CompareArguments),
             declared("calculate", "exact arithmetic; findings by label, e.g. (f2 - f1) / f1 * 100", CalculateArguments),
             *extra,
         )
+
+    @property
+    def tools(self) -> tuple[BaseTool, ...]:
+        """All that are on offer now."""
+        return (*self._always, *self._coming().values())
+
+    def _coming(self) -> dict[str, BaseTool]:
+        return {t.name: t for t in self._more() if t.name not in RESERVED and t.name not in self._extra}
 
     def used_by(
         self, reader: Reader, retriever: Retriever, tables: TableSource | None = None, sources: Sequence[str] = ()
@@ -116,8 +126,9 @@ class LocalToolBox:
     ) -> Observation:
         """Run a tool; what it can't do comes back as an observation with `error` set."""
         try:
-            if name in self._extra:
-                return self._run_extra(self._extra[name], arguments, scope, account, rests_on)
+            further = self._extra.get(name) or self._coming().get(name)
+            if further is not None:
+                return self._run_extra(further, arguments, scope, account, rests_on)
             return self._dispatch(name, arguments, question, scope, evidence)
         except (ToolError, ToolException, EgressRefused) as error:
             return Observation(text=str(error), error=True)
