@@ -45,7 +45,12 @@ class Script:
 
 def workspace(folder: Path, gguf: Path | None, server: dict[str, Any] | None = None, **collection: Any) -> Agent:
     """An agent with one server and one collection."""
-    given = {"command": sys.executable, "args": (PROGRAM, "stdio"), "env": {"TOLD": str(folder / "told")}}
+    given = {
+        "command": sys.executable,
+        "args": (PROGRAM, "stdio"),
+        "env": {"TOLD": str(folder / "told")},
+        "timeout_s": 120,
+    }
     more: dict[str, Any] = (
         {} if gguf is None else {"small_model": tiny_settings(gguf).model_copy(update={"max_steps": 6})}
     )

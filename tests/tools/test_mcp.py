@@ -64,8 +64,13 @@ def opened(folder: Path, **settings: McpSettings) -> Iterator[Opened]:
 
 
 def program(folder: Path, **more: Any) -> McpSettings:
-    given = {"command": sys.executable, "args": (PROGRAM, "stdio"), "env": {"TOLD": str(folder / "told")}, **more}
-    return McpSettings(**given)
+    given = {
+        "command": sys.executable,
+        "args": (PROGRAM, "stdio"),
+        "env": {"TOLD": str(folder / "told")},
+        "timeout_s": 120,
+    }
+    return McpSettings(**(given | more))
 
 
 def told(folder: Path) -> list[dict[str, Any]]:
@@ -111,7 +116,7 @@ def test_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_failures_are_one_line_and_the_next_call_has_a_new_session(tmp_path: Path) -> None:
-    with opened(tmp_path, clinic=program(tmp_path, timeout_s=6)) as held:
+    with opened(tmp_path, clinic=program(tmp_path)) as held:
         with pytest.raises(ToolError) as failed:
             held.call("clinic_wrong")
         assert str(failed.value) == (
@@ -121,7 +126,9 @@ def test_failures_are_one_line_and_the_next_call_has_a_new_session(tmp_path: Pat
             held.call("clinic_die")
         assert str(failed.value) == "tool 'die' of MCP server 'clinic' failed: Connection closed"
         assert "Bo is known" in held.call("clinic_look_up", name="Bo")
-        with pytest.raises(ToolError, match="failed: no reply within 6 s"):
+        impatient = held.servers._servers["clinic"]
+        impatient.settings = impatient.settings.model_copy(update={"timeout_s": 1.0})
+        with pytest.raises(ToolError, match="failed: no reply within 1 s"):
             held.call("clinic_slow")
     assert [line for line in told(tmp_path) if "started" in line] == [{"started": True}] * 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +13,12 @@ import httpx
 import pytest
 from mcp_parts import called, child_environment, made_workspace, over_http, over_stdio, refused, serving_http
 
-from understudy.apps.mcp.serving import loopback
+from understudy.agents import Agent
+from understudy.apps.mcp.serving import http_app, loopback
+from understudy.apps.server.database import open_database
+from understudy.apps.server.keys import Keys
+from understudy.core.errors import SettingsError
+from understudy.core.settings import ServerSettings, Settings
 
 HELLO = {
     "jsonrpc": "2.0",
@@ -89,6 +95,60 @@ async def test_over_http(workspace: Path) -> None:
         for header in ({"Host": "evil.example"}, {"Host": f"evil.example:{port}"}, {"Origin": "http://evil.example"}):
             assert httpx.post(url, json=HELLO, headers=accepts | header).status_code in (403, 421), header
         assert httpx.post(url, json=HELLO, headers=accepts).status_code == 200
+
+
+async def test_keys_stand_for_principals_and_a_session_is_its_keys_own(workspace: Path, tmp_path: Path) -> None:
+    private = tmp_path / "workspace"
+    shutil.copytree(workspace, private)
+    with serving_http(private, free_port()) as url:
+        async with over_http(url) as session:  # no key yet, and loopback: the owner
+            await called(session, "search", query="pay", collection="hr")
+            keys = Keys(open_database(private / "server.sqlite"))
+            (ann, hers), (owner, everything) = keys.create("ann"), keys.create("owner")
+        accepts = {"Accept": "application/json, text/event-stream"}
+        for header in ({}, {"Authorization": "Bearer us_no_key"}, {"Authorization": f"Basic {hers}"}):
+            assert httpx.post(url, json=HELLO, headers=accepts | header).status_code == 401, header
+        async with over_http(url, Authorization=f"Bearer {hers}") as session:
+            await called(session, "search", query="visits")
+            assert "holds no documents" in await refused(session, "search", query="pay", collection="hr")
+        async with over_http(url, Authorization=f"Bearer {everything}") as session:
+            await called(session, "search", query="pay", collection="hr")
+        opened = httpx.post(url, json=HELLO, headers=accepts | {"Authorization": f"Bearer {everything}"})
+        taken = accepts | {"Authorization": f"Bearer {hers}", "mcp-session-id": opened.headers["mcp-session-id"]}
+        assert httpx.post(url, json={**HELLO, "method": "ping"}, headers=taken).status_code == 404
+        keys.revoke(ann.id)
+        assert httpx.post(url, json=HELLO, headers=accepts | {"Authorization": f"Bearer {hers}"}).status_code == 401
+        assert keys.good(owner)
+
+
+def test_another_address_takes_a_key_and_names(workspace: Path, tmp_path: Path) -> None:
+    from understudy.apps.mcp.serving import checked
+
+    keys = Keys(open_database(tmp_path / "server.sqlite"))
+    with pytest.raises(SettingsError, match="without a key"):
+        checked("0.0.0.0", keys, ("documents.example",))
+    key, _ = keys.create("ann")
+    with pytest.raises(SettingsError, match="allowed_hosts"):
+        checked("0.0.0.0", keys, ())
+    checked("0.0.0.0", keys, ("documents.example",))
+    keys.revoke(key.id)
+    with pytest.raises(SettingsError, match="without a key"):
+        checked("0.0.0.0", keys, ("documents.example",))
+    checked("127.0.0.1", keys, ())
+
+
+async def test_a_server_is_called_by_its_names(workspace: Path) -> None:
+    server = ServerSettings(allowed_hosts=("documents.example",))
+    with Agent.open(workspace, settings=Settings(server=server)) as agent:
+        app = http_app(agent, Keys(open_database(agent.workspace.server)))
+        inner = app._app  # type: ignore[attr-defined]
+        async with (
+            inner.router.lifespan_context(inner),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client,
+        ):
+            for url, status in (("https://documents.example/mcp", 200), ("http://evil.example/mcp", 421)):
+                accepts = {"Accept": "application/json, text/event-stream"}
+                assert (await client.post(url, json=HELLO, headers=accepts)).status_code == status
 
 
 def test_other_machines_are_not_served(workspace: Path) -> None:

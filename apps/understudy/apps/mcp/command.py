@@ -22,9 +22,8 @@ def mcp(
     """Serve ask, search and read_passage to programs that speak the Model Context Protocol."""
     if find_spec("mcp") is None:
         raise MissingExtraError("mcp", "mcp")
-    from understudy.apps.mcp.serving import checked, serve_http, serve_stdio
+    from understudy.apps.mcp.serving import serve_http, serve_stdio
 
-    checked(host)
     with opened(context) as agent:
         if http:
             serve_http(agent, host, port)

@@ -7,24 +7,30 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TextIO
 
 import anyio
 import typer
+from starlette.types import ASGIApp
 
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
 from understudy.agents import Agent
+from understudy.apps.mcp.gate import KeyGate, principal_of
 from understudy.apps.mcp.server import INSTRUCTIONS, Server, Tools
+from understudy.apps.server.database import open_database
+from understudy.apps.server.keys import Keys
 from understudy.core.errors import SettingsError
 
-__all__ = ["checked", "http_server", "loopback", "serve_http", "serve_stdio"]
+__all__ = ["http_app", "loopback", "serve_http", "serve_stdio"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names of this machine in a Host header. Any other is a page whose name was bent to point here."""
 PATH = "/mcp"
+SCHEMES = ("http", "https")
 
 
 def serve_stdio(agent: Agent) -> None:
@@ -73,11 +79,19 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def checked(host: str) -> None:
-    """Raise `SettingsError` where everyone on the network could ask as the principal."""
-    if not loopback(host):
+def checked(host: str, keys: Keys, names: Sequence[str]) -> None:
+    """Raise `SettingsError` where anyone on the network could ask, or nobody."""
+    if loopback(host):
+        return
+    if not keys.any_good():
         raise SettingsError(
-            f"--host {host}: other machines could read the documents without a key; leave it at 127.0.0.1"
+            f"--host {host}: other machines could read the documents without a key; make one with: "
+            "understudy keys create --principal NAME"
+        )
+    if not names:
+        raise SettingsError(
+            f"--host {host}: say in understudy.toml by which names clients call this server: "
+            '[server] allowed_hosts = ["documents.example"]'
         )
 
 
@@ -91,19 +105,19 @@ def listening(host: str, port: int) -> socket.socket:
         raise SettingsError(f"can't listen on {host}, port {port}: {why}; choose another --port") from error
 
 
-def http_server(agent: Agent, host: str) -> Server:
-    """The server for HTTP, which answers only to names of this machine."""
-    names = dict.fromkeys([*LOOPBACK, f"[{host}]" if ":" in host else host])
+def http_app(agent: Agent, keys: Keys) -> ASGIApp:
+    """The server for HTTP, which answers only where it is called by a name of its own."""
+    names = [*LOOPBACK, *agent.settings.server.allowed_hosts]
     security = TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
-        allowed_hosts=[f"{name}:*" for name in names],
-        allowed_origins=[f"http://{name}:*" for name in names],
+        allowed_hosts=[*names, *(f"{name}:*" for name in names)],
+        allowed_origins=[f"{scheme}://{name}{port}" for name in names for scheme in SCHEMES for port in ("", ":*")],
     )
     server = Server(
         "understudy", INSTRUCTIONS, streamable_http_path=PATH, log_level="WARNING", transport_security=security
     )
-    Tools(agent, lambda _: agent.principal.name).added_to(server)
-    return server
+    Tools(agent, partial(principal_of, agent)).added_to(server)
+    return KeyGate(server.streamable_http_app(), keys, agent)
 
 
 def serve_http(agent: Agent, host: str, port: int) -> None:
@@ -111,9 +125,10 @@ def serve_http(agent: Agent, host: str, port: int) -> None:
     import uvicorn
 
     log_to_stderr()
+    keys = Keys(open_database(agent.workspace.server))
+    checked(host, keys, agent.settings.server.allowed_hosts)
     listener = listening(host, port)
     # Uvicorn's own configuration of logs writes to stdout.
-    app = http_server(agent, host).streamable_http_app()
-    config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(http_app(agent, keys), log_config=None, timeout_graceful_shutdown=2)
     typer.echo(f"understudy: MCP on http://{host}:{port}{PATH}; Ctrl-C ends it", err=True)
     uvicorn.Server(config).run(sockets=[listener])
