@@ -52,8 +52,8 @@ def test_questions_quality_and_cost_are_counted_for_those_who_may_see_them(
         assert own.spend.usd == pytest.approx(asked.cost_usd)
         assert agent.history(principal="bob") == []
         with pytest.raises(AccessError):
-            agent.calibration(principal="ann")
-        assert agent.calibration().derivation == agent.deferral.derivation
+            agent.reliability(principal="ann")
+        assert agent.reliability() == list(agent.calibrate().bins)
 
 
 def test_what_takes_the_owner_goes_by_who_asks(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from understudy.agents.assembly import Assembly
 from understudy.agents.deferral.outcomes import role_of
-from understudy.agents.deferral.reliability import Calibration, calibration_of
+from understudy.agents.deferral.reliability import Bin, Calibration, calibration_of, diagram
 from understudy.core.adapters import AdapterCard
 from understudy.core.history import Period, Step, periods
 from understudy.distillation.curate import curate
@@ -23,10 +23,10 @@ class Studying(Assembly):
         self._who(principal).administers("derive the threshold")
         return calibration_of(self.deferral.rows(), self.deferral.derive())
 
-    def calibration(self, *, principal: str | None = None) -> Calibration:
-        """How reliable the confidence is by the threshold in force, which stays as it is. Raises `AccessError`."""
+    def reliability(self, *, principal: str | None = None) -> list[Bin]:
+        """The reliability diagram alone: at once, and the threshold stays as it is. Raises `AccessError`."""
         self._who(principal).administers("see how reliable the confidence is")
-        return calibration_of(self.deferral.rows(), self.deferral.derivation)
+        return diagram(self.deferral.rows(), self.deferral.derivation)
 
     def history(self, by: Step = "day", *, principal: str | None = None) -> list[Period]:
         """Questions, quality and cost over time, oldest first; periods in which nothing happened are left out.

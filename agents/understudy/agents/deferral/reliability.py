@@ -11,7 +11,17 @@ from pydantic import BaseModel, ConfigDict
 from understudy.agents.deferral.derive import Derivation, label_of
 from understudy.agents.deferral.outcomes import Row
 
-__all__ = ["Bin", "Calibration", "Estimate", "bins_of", "calibration_of", "expected_error", "measured", "weighted_mean"]
+__all__ = [
+    "Bin",
+    "Calibration",
+    "Estimate",
+    "bins_of",
+    "calibration_of",
+    "diagram",
+    "expected_error",
+    "measured",
+    "weighted_mean",
+]
 
 BINS = 10
 RESAMPLES = 1000
@@ -57,13 +67,23 @@ class Calibration(BaseModel):
 
 def calibration_of(rows: Sequence[Row], derivation: Derivation, seed: int = 17) -> Calibration:
     """Figures on the labelled drafts of the calibrate role."""
-    tested = [r for r in rows if r.role == "calibrate" and r.drafted and r.quality is not None]
-    if not tested:
+    confidence, right, weight = columns(rows, derivation)
+    if not len(right):
         return Calibration(derivation=derivation)
+    return measured(confidence, right, weight, derivation, seed)
+
+
+def diagram(rows: Sequence[Row], derivation: Derivation) -> list[Bin]:
+    """The reliability diagram of the same drafts, without figures that take resampling."""
+    return bins_of(*columns(rows, derivation))
+
+
+def columns(rows: Sequence[Row], derivation: Derivation) -> tuple[Floats, Floats, Floats]:
+    """Confidence, quality and weight of the labelled drafts of the calibrate role."""
+    tested = [r for r in rows if r.role == "calibrate" and r.drafted and r.quality is not None]
     confidence = np.array([label_of(r, derivation.calibrator).confidence for r in tested])
     right = np.array([float(r.quality or 0.0) for r in tested])
-    weight = np.array([1 / r.probability for r in tested])
-    return measured(confidence, right, weight, derivation, seed)
+    return confidence, right, np.array([1 / r.probability for r in tested])
 
 
 def measured(confidence: Floats, right: Floats, weight: Floats, derivation: Derivation, seed: int) -> Calibration:
@@ -111,6 +131,8 @@ def weighted_mean(values: Floats, weight: Floats, group: Indices) -> Estimate:
 def edges(confidence: Floats) -> list[Indices]:
     """Indices in ten bins of equal count: of equal width, most would be empty where a model is rarely sure."""
     order = np.argsort(confidence, kind="stable")
+    if not len(order):
+        return []
     return [part for part in np.array_split(order, min(BINS, len(order))) if len(part)]
 
 

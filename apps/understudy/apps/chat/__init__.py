@@ -1,0 +1,1 @@
+"""The chat app: a page for people who will never see Python."""
