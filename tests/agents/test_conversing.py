@@ -255,3 +255,28 @@ def test_a_correction_that_says_nothing_is_refused(agent: Agent, said: str) -> N
         agent.feedback(answer.thread, 1, good=True, correction="22:40")
     with pytest.raises(ScopeError, match="no answered question"):
         agent.feedback(answer.thread, 9, good=True)
+
+
+def test_a_receipt_says_what_left_and_what_it_cost(folder: Path) -> None:
+    with serving("ok") as server:
+        settings = with_expert(server.url)
+        priced = settings.experts[0].model_copy(update={"input_usd_per_mtok": 10.0, "output_usd_per_mtok": 10.0})
+        with Agent.open(folder, settings=settings.model_copy(update={"experts": (priced,)})) as agent:
+            thread = agent.ask(QUESTION).thread
+            again = agent.ask(QUESTION, thread=thread)
+            first = agent.receipt(thread, 1)
+            sent = server.requests[0]["messages"]
+            assert first.bytes >= sum(len(m["content"].encode()) for m in sent)
+            assert (first.sent, first.experts, first.refused) == (1, ("gpt",), 0)
+            assert first.cost_usd == pytest.approx(0.011)
+            assert first.always_usd is not None
+            assert 0 < first.always_usd < 0.05
+            assert (again.route, agent.receipt(thread, 2).sent) == ("expert", 1)  # another history, another question
+            with pytest.raises(ScopeError, match="no question 9"):
+                agent.receipt(thread, 9)
+
+
+def test_a_local_answer_has_a_receipt_of_nothing(agent: Agent) -> None:
+    answer = agent.ask(QUESTION)
+    receipt = agent.receipt(answer.thread, 1)
+    assert (receipt.bytes, receipt.sent, receipt.experts, receipt.always_usd) == (0, 0, (), None)

@@ -7,15 +7,18 @@ import threading
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, cast
 
 from understudy.agents.assembly import Assembly
+from understudy.agents.receipts import estimate, receipt_of
 from understudy.core.access import Principal
-from understudy.core.conversation import Excerpt, ThreadInfo, Turn
+from understudy.core.conversation import Excerpt, Receipt, ThreadInfo, Turn
 from understudy.core.egress import Decision, Verdict
 from understudy.core.errors import QuestionError, ScopeError
-from understudy.core.types import Answer, Document
-from understudy.graphs.state import AskState, Event, thread_key
+from understudy.core.types import Answer, Document, Draft, Scope
+from understudy.graphs.state import AskState, Event, evidence_of, thread_key
+from understudy.privacy.audit.reading import Selection
 from understudy.retrieval.readable import no_documents
 
 __all__ = ["Conversing", "answer_of"]
@@ -94,6 +97,30 @@ class Conversing(Assembly):
             text=held.text[offset : end + around],
             length=len(held.text),
         )
+
+    def receipt(self, thread: str, turn: int, *, principal: str | None = None) -> Receipt:
+        """What left the machine for an answer, and what it cost, by the audit log. Raises `ScopeError`."""
+        who = self._who(principal)
+        key = self._own(thread, who)
+        turns = {t.number: t for t in self.turns.of(key)}
+        if turn not in turns:
+            raise ScopeError(f"thread {thread!r} has no question {turn}")
+        found, later = turns[turn], turns.get(turn + 1)
+        ended = None if later is None else datetime.fromisoformat(later.asked)
+        asked = Selection(datetime.fromisoformat(found.asked), ended, thread=thread)
+        state = None if found.answer is None else self._loop.run(self._state_at(key, found))
+        own = [r for r in self.audit.records(asked) if r.get("principal", who.name) == who.name]
+        return receipt_of(own, self._always(state, who))
+
+    def _always(self, state: AskState | None, who: Principal) -> float | None:
+        """About what the cheapest expert would have cost."""
+        if state is None or not self.settings.experts:
+            return None
+        evidence, draft = evidence_of(state), Draft.model_validate(state["draft"]) if state["draft"] else None
+        history = [t["question"] for t in state["turns"][:-1]]
+        scope = Scope.model_validate(state["scope"])
+        payload = self._brief(who, state["question"], scope, evidence.passages, draft, history)
+        return min(estimate(payload, expert) for expert in self.settings.experts)
 
     def feedback(
         self,

@@ -17,6 +17,8 @@ from understudy.core.usage import ExpertTokens, Spend
 
 __all__ = ["RecordedExpert"]
 
+NOWHERE = "none (recorded)"
+"""Its host: what is sent there stays here."""
 BYTES_PER_TOKEN = 4
 
 
@@ -60,7 +62,7 @@ class RecordedExpert:
 
     def host(self) -> str:
         """Nothing leaves."""
-        return "none (recorded)"
+        return NOWHERE
 
     def worst(self, payload: Payload) -> Spend:
         """The most that asking can cost: a token is a byte at least."""

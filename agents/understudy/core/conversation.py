@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from understudy.core.data import Data
 from understudy.core.types import Answer
 
-__all__ = ["Excerpt", "ThreadInfo", "Turn", "TurnStatus"]
+__all__ = ["Excerpt", "Receipt", "ThreadInfo", "Turn", "TurnStatus"]
 
 TurnStatus = Literal["running", "done", "waiting", "interrupted"]
 """What became of a question: it is being answered, it was, it waits for a person, or it was stopped or killed."""
@@ -63,3 +64,24 @@ class Excerpt(Data):
     text: str
     length: int
     """Of the whole document."""
+
+
+class Receipt(Data):
+    """What an answer took: what left the machine for it, and what it cost."""
+
+    bytes: int = 0
+    """Of messages that left, as they were sent."""
+    sent: int = 0
+    """Messages that left, attempts that failed included."""
+    replaced: Mapping[str, int] = {}
+    """Values that stood in them as placeholders, by type."""
+    experts: tuple[str, ...] = ()
+    """Who was sent something."""
+    recorded: tuple[str, ...] = ()
+    """Recorded experts that answered: they are on this machine, and nothing is sent to them."""
+    refused: int = 0
+    """Messages that the guard held back."""
+    cost_usd: float = 0.0
+    """Billed for it, as far as is known."""
+    always_usd: float | None = None
+    """About what asking the cheapest expert with the same passages would have cost; `None` where there is none."""

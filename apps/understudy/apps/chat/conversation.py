@@ -1,0 +1,290 @@
+"""The chat page: threads beside, a conversation, what waits for a person, and the sources."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from understudy.agents import Agent
+from understudy.apps.api.errors import ApiError
+from understudy.apps.chat import render
+from understudy.apps.chat.asking import following
+from understudy.apps.server.queue import QueueFull
+from understudy.apps.server.served import Served
+from understudy.core.conversation import Receipt, Turn
+from understudy.core.errors import UnderstudyError
+from understudy.graphs.state import Event
+
+__all__ = ["ALL_DOCUMENTS", "Page", "connect", "principal_of"]
+
+ALL_DOCUMENTS = "All documents"
+Update = dict[Any, Any]
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+"""Of every event: no spinner over what is read, no entry in Gradio's own API, no queue but ours."""
+
+
+def principal_of(agent: Agent, request: gr.Request | None) -> str:
+    """Who sits before the page."""
+    return getattr(request, "username", None) or agent.principal.name
+
+
+@dataclass(frozen=True)
+class Page:
+    """The parts of the page that change."""
+
+    thread: gr.State
+    request: gr.State
+    """The id of the request that waits for a person in the thread shown."""
+    new: gr.Button
+    threads: gr.HTML
+    collection: gr.Dropdown
+    document: gr.Dropdown
+    past: gr.HTML
+    now: gr.HTML
+    error: gr.HTML
+    waiting: gr.Group
+    card: gr.HTML
+    message: gr.Textbox
+    send: gr.Button
+    refuse: gr.Button
+    question: gr.Textbox
+    ask: gr.Button
+    stop: gr.Button
+    source: gr.Sidebar
+    excerpt: gr.HTML
+
+
+class Conversation:
+    """What happens on the page. Every method gives updates of its parts."""
+
+    def __init__(self, served: Served, page: Page) -> None:
+        self._served, self._page = served, page
+        self._agent = served.agent
+
+    def who(self, request: gr.Request) -> str:
+        """Who sits before the page."""
+        return principal_of(self._agent, request)
+
+    async def opened(self, thread: str | None, request: gr.Request) -> Update:
+        """The page as it is when somebody comes, or comes back."""
+        who, page = self.who(request), self._page
+        collections = sorted(await asyncio.to_thread(self._collections, who))
+        first = "default" if "default" in collections else next(iter(collections), None)
+        shown = await self.shown(thread, who)
+        return shown | {
+            page.collection: gr.Dropdown(choices=collections, value=first),
+            page.document: gr.Dropdown(choices=self._documents(first, who), value=ALL_DOCUMENTS),
+        }
+
+    async def shown(self, thread: str | None, who: str) -> Update:
+        """A thread, and the list of all."""
+        page = self._page
+        turns: list[Turn] = []
+        receipts: dict[int, Receipt] = {}
+        request = None
+        if thread is not None:
+            try:
+                turns, receipts = await asyncio.to_thread(self._read, thread, who)
+            except UnderstudyError:  # it was deleted meanwhile, or isn't theirs any more
+                thread = None
+        if turns and turns[-1].status == "waiting" and turns[-1].answer is not None:
+            request = turns[-1].answer.approval
+        listed = await asyncio.to_thread(self._agent.threads, principal=who)
+        collections = [] if turns else await asyncio.to_thread(self._collections, who)
+        past = render.conversation(turns, receipts) if turns else render.welcome(collections)
+        return await self._approval(request, who) | {
+            page.thread: thread,
+            page.threads: render.thread_list(listed, thread),
+            page.past: past,
+            page.now: "",
+            page.error: "",
+            page.ask: gr.Button(visible=True),
+            page.stop: gr.Button(visible=False),
+        }
+
+    def _read(self, thread: str, who: str) -> tuple[list[Turn], dict[int, Receipt]]:
+        turns = self._agent.thread(thread, principal=who)
+        answered = [t.number for t in turns if t.answer is not None]
+        return turns, {number: self._agent.receipt(thread, number, principal=who) for number in answered}
+
+    async def _approval(self, request: str | None, who: str) -> Update:
+        """The card of what waits for a person, if anything does."""
+        page = self._page
+        if request is not None:
+            try:
+                held = await asyncio.to_thread(self._agent.approval, request, principal=who)
+                return {
+                    page.request: request,
+                    page.waiting: gr.Group(visible=True),
+                    page.card: render.card(held),
+                    page.message: held["payload"]["user"],
+                }
+            except UnderstudyError:  # somebody decided it meanwhile
+                pass
+        return {page.request: None, page.waiting: gr.Group(visible=False), page.card: "", page.message: ""}
+
+    async def asked(
+        self, question: str, thread: str | None, collection: str | None, document: str | None, request: gr.Request
+    ) -> AsyncGenerator[Update]:
+        """Answer a question, showing what happens on the way."""
+        page, who, words = self._page, self.who(request), question.strip()
+        if not words:
+            yield {page.error: problem("Type a question first.")}
+            return
+        named = None if document in (None, ALL_DOCUMENTS) else document
+
+        def events() -> AsyncIterator[Event]:
+            return self._agent.astream(
+                words, collection=collection or "default", document=named, thread=thread, principal=who
+            )
+
+        before = {page.question: "", page.waiting: gr.Group(visible=False)}
+        if thread is None:
+            before[page.past] = ""
+        async for update in self._going(who, thread, words, events, before):
+            yield update
+
+    async def decided(
+        self, verdict: str, message: str, thread: str | None, waits: str | None, request: gr.Request
+    ) -> AsyncGenerator[Update]:
+        """Go on with a question as a person decided."""
+        page, who = self._page, self.who(request)
+        if waits is None or thread is None:
+            yield {page.error: problem("Nothing waits here any more.")}
+            return
+        try:
+            held = await asyncio.to_thread(self._agent.approval, waits, principal=who)
+        except UnderstudyError as error:
+            yield await self.shown(thread, who) | {page.error: problem(str(error))}
+            return
+        if verdict == "edit" and message == held["payload"]["user"]:
+            verdict = "approve"
+
+        def events() -> AsyncIterator[Event]:
+            text = message if verdict == "edit" else ""
+            return self._agent.adecide(waits, verdict, text, principal=who)  # type: ignore[arg-type]
+
+        turns = await asyncio.to_thread(self._agent.thread, thread, principal=who)
+        earlier, receipts = turns[:-1], {}
+        for turn in earlier:
+            if turn.answer is not None:
+                receipts[turn.number] = await asyncio.to_thread(self._agent.receipt, thread, turn.number, principal=who)
+        before = {page.waiting: gr.Group(visible=False), page.past: render.conversation(earlier, receipts)}
+        async for update in self._going(who, thread, str(held["question"]), events, before):
+            yield update
+
+    async def _going(
+        self, who: str, thread: str | None, words: str, events: Callable[[], AsyncIterator[Event]], before: Update
+    ) -> AsyncGenerator[Update]:
+        """Show a question in progress, and the thread once it is answered."""
+        page = self._page
+        buttons = {page.ask: gr.Button(visible=False), page.stop: gr.Button(visible=True), page.error: ""}
+        yield before | buttons | {page.now: render.live(words, (), "Starting")}
+        answered = None
+        try:
+            async for shown in following(self._served, who, thread, words, events):
+                answered = shown.answer
+                yield {page.now: shown.html()}
+        except (UnderstudyError, ApiError, QueueFull) as error:
+            yield await self.shown(thread, who) | {page.error: problem(str(error)), page.question: words}
+            return
+        yield await self.shown(answered.thread if answered is not None else thread, who)
+
+    async def stopped(self, thread: str | None, request: gr.Request) -> Update:
+        """The page after inference was stopped: a question that began a thread is found there."""
+        who = self.who(request)
+        await asyncio.sleep(0.2)  # for the question to be written down as interrupted
+        listed = await asyncio.to_thread(self._agent.threads, principal=who)
+        return await self.shown(thread or (listed[0].id if listed else None), who)
+
+    async def pressed(self, thread: str | None, event: gr.EventData, request: gr.Request) -> Update:
+        """Something inside the conversation was pressed: a citation, a thumb, a correction."""
+        page, who = self._page, self.who(request)
+        act, number = event._data["act"], int(event._data.get("turn") or 0)
+        if thread is None:
+            return {page.error: ""}
+        try:
+            if act == "cite":
+                return await asyncio.to_thread(self._source, thread, number, int(event._data["n"]), who)
+            said: dict[str, Any] = {"good": act == "good"}
+            if act == "correct":
+                said = {"correction": event._data.get("text", "")}
+            await asyncio.to_thread(self._agent.feedback, thread, number, principal=who, **said)
+        except UnderstudyError as error:
+            return {page.error: problem(str(error))}
+        return await self.shown(thread, who)
+
+    def _source(self, thread: str, number: int, which: int, who: str) -> Update:
+        turn = next(t for t in self._agent.thread(thread, principal=who) if t.number == number)
+        assert turn.answer is not None
+        cited = turn.answer.citations[which]
+        found = self._agent.excerpt(turn.collection, cited.document, cited.start, cited.end, principal=who)
+        return {self._page.source: gr.Sidebar(open=True), self._page.excerpt: render.excerpt(found)}
+
+    async def chosen(self, thread: str | None, event: gr.EventData, request: gr.Request) -> Update:
+        """Something in the list of threads was pressed: open, rename, delete."""
+        page, who = self._page, self.who(request)
+        act, named = event._data["act"], str(event._data["id"])
+        try:
+            if act == "open":
+                return await self.shown(named, who)
+            if act == "rename":
+                await asyncio.to_thread(self._agent.rename_thread, named, event._data["text"], principal=who)
+            elif act == "delete":
+                await asyncio.to_thread(self._agent.delete_thread, named, principal=who)
+                thread = None if thread == named else thread
+        except UnderstudyError as error:
+            return {page.error: problem(str(error))}
+        return await self.shown(thread, who)
+
+    async def fresh(self, request: gr.Request) -> Update:
+        """Room for a new question."""
+        return await self.shown(None, self.who(request))
+
+    async def scoped(self, collection: str | None, request: gr.Request) -> Update:
+        """Another collection was chosen: its documents."""
+        choices = await asyncio.to_thread(self._documents, collection, self.who(request))
+        return {self._page.document: gr.Dropdown(choices=choices, value=ALL_DOCUMENTS)}
+
+    def _collections(self, who: str) -> list[str]:
+        return list(self._agent.status(principal=who)["collections"])
+
+    def _documents(self, collection: str | None, who: str) -> list[str]:
+        if collection is None:
+            return [ALL_DOCUMENTS]
+        try:
+            return [ALL_DOCUMENTS, *(d["id"] for d in self._agent.documents(collection, principal=who))]
+        except UnderstudyError:  # it is empty
+            return [ALL_DOCUMENTS]
+
+
+def problem(words: str) -> str:
+    """An error, in one line."""
+    return f'<p class="u-error" role="alert">{render.text(words)}</p>'
+
+
+def connect(served: Served, page: Page, app: gr.Blocks) -> None:
+    """Make the page do what it shows."""
+    does = Conversation(served, page)
+    everything = list(vars(page).values())
+    asking = [page.question, page.thread, page.collection, page.document]
+    runs = [gr.on([page.ask.click, page.question.submit], does.asked, asking, everything, **QUIET)]
+    for verdict, button in (("edit", page.send), ("refuse", page.refuse)):
+
+        async def decided(
+            message: str, thread: str | None, waits: str | None, request: gr.Request, verdict: str = verdict
+        ) -> AsyncGenerator[Update]:
+            async for update in does.decided(verdict, message, thread, waits, request):
+                yield update
+
+        runs.append(button.click(decided, [page.message, page.thread, page.request], everything, **QUIET))
+    page.stop.click(does.stopped, [page.thread], everything, cancels=runs, **QUIET)
+    page.past.click(does.pressed, [page.thread], everything, **QUIET)
+    page.threads.click(does.chosen, [page.thread], everything, **QUIET)
+    page.collection.input(does.scoped, [page.collection], [page.document], **QUIET)
+    page.new.click(does.fresh, None, everything, **QUIET)
+    app.load(does.opened, [page.thread], everything, **QUIET)

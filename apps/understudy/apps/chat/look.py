@@ -1,0 +1,27 @@
+"""How the pages look. Nothing is loaded from elsewhere: fonts are the system's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+__all__ = ["CSS", "FOLLOW", "HEAD", "NARROW", "ON_PRESS", "THEME_BUTTON", "theme"]
+
+HERE = Path(__file__).parent
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+CSS = (HERE / "page.css").read_text(encoding="utf-8")
+ON_PRESS = (HERE / "press.js").read_text(encoding="utf-8")
+HEAD = '<meta name="referrer" content="no-referrer">'
+FOLLOW = "watch('value', () => element.scrollIntoView({ block: 'nearest' }));"
+"""What is being answered stays in sight."""
+NARROW = "() => { if (innerWidth < 768) document.querySelector('#u-left.open .toggle-button')?.click(); }"
+"""On a narrow screen the threads would cover everything."""
+THEME_BUTTON = "() => { document.body.classList.toggle('dark') }"
+
+
+def theme() -> Any:
+    """Gradio's plainest, with the system's fonts."""
+    import gradio as gr
+
+    return gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=MONO, radius_size="md")
