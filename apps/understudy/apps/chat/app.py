@@ -23,7 +23,11 @@ def build_chat(served: Served) -> Any:
             new = gr.Button("New question", variant="secondary", elem_id="u-new")
             threads = gr.HTML(js_on_load=look.ON_PRESS, elem_id="u-list")
         with gr.Sidebar(label="Source", position="right", open=False, width=420, elem_id="u-right") as source:
-            excerpt = gr.HTML('<p class="u-note">Press a source under an answer to read it here.</p>')
+            excerpt = gr.HTML(
+                '<p class="u-note">Press a source under an answer to read it here.</p>',
+                js_on_load=look.TO_QUOTE,
+                elem_id="u-excerpt",
+            )
         with gr.Row(elem_id="u-head"):
             gr.HTML("<h1>Understudy</h1>")
             dark = gr.Button("Dark or light", size="sm", min_width=80, scale=0)

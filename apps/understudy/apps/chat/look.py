@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CSS", "FOLLOW", "HEAD", "NARROW", "ON_PRESS", "THEME_BUTTON", "theme"]
+__all__ = ["CSS", "FOLLOW", "HEAD", "NARROW", "ON_PRESS", "THEME_BUTTON", "TO_QUOTE", "theme"]
 
 HERE = Path(__file__).parent
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
@@ -15,6 +15,7 @@ ON_PRESS = (HERE / "press.js").read_text(encoding="utf-8")
 HEAD = '<meta name="referrer" content="no-referrer">'
 FOLLOW = "watch('value', () => element.scrollIntoView({ block: 'nearest' }));"
 """What is being answered stays in sight."""
+TO_QUOTE = "watch('value', () => element.querySelector('#u-quote')?.scrollIntoView({ block: 'center' }));"
 NARROW = "() => { if (innerWidth < 768) document.querySelector('#u-left.open .toggle-button')?.click(); }"
 """On a narrow screen the threads would cover everything."""
 THEME_BUTTON = "() => { document.body.classList.toggle('dark') }"

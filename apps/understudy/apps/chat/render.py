@@ -16,7 +16,8 @@ __all__ = ["card", "conversation", "excerpt", "live", "said", "thread_list", "we
 THUMB = (
     '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" stroke-width="2" '
     'stroke-linejoin="round" aria-hidden="true"{turned}>'
-    '<path d="M7 11v9H4v-9zM7 11l4-8c1.7 0 2.6 1.2 2.3 2.8L12.7 9H19a2 2 0 0 1 2 2.4l-1.4 7A2 2 0 0 1 17.6 20H7"/></svg>'
+    '<path d="M7 11v9H4v-9zM7 11l4-8c1.7 0 2.6 1.2 2.3 2.8L12.7 9H19a2 2 0 0 1 2 2.4l-1.4 7A2 2 0 0 1 17.6 20H7"/>'
+    "</svg>"
 )
 PLACEHOLDER = re.compile(r"⟦([A-Z_]+)_\d+⟧")
 STATUS = {"running": "being answered", "waiting": "waits for you", "interrupted": "interrupted", "done": ""}
