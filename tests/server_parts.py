@@ -35,10 +35,10 @@ class Running:
 
 
 @contextmanager
-def running(agent: Agent, **settings: Any) -> Iterator[Running]:
+def running(agent: Agent, *, chat_page: bool = False, **settings: Any) -> Iterator[Running]:
     """A server of an agent's workspace, until the block is left."""
     chosen = ServerSettings(**{"port": 0, **settings})
-    app = build_app(agent, chosen)
+    app = build_app(agent, chosen, chat_page=chat_page)
     server = Serving(app)
     with listen(chosen) as socket:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, daemon=True)

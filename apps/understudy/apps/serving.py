@@ -1,7 +1,8 @@
-"""`understudy serve`: the API for programs."""
+"""`understudy serve` and `understudy chat`: the API for programs, and the page for people."""
 
 from __future__ import annotations
 
+import webbrowser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,7 @@ from understudy.core.errors import MissingExtraError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["serve"]
+__all__ = ["chat", "serve"]
 
 told = Console(stderr=True)
 Host = Annotated[str | None, typer.Option(help="The address to listen at; `server.host` by default.")]
@@ -21,8 +22,18 @@ Port = Annotated[int | None, typer.Option(help="`server.port` by default; 0 take
 
 
 def serve(context: typer.Context, host: Host = None, port: Port = None) -> None:
-    """Serve the OpenAI API, and Understudy's own, until Ctrl-C."""
+    """Serve the chat page, the OpenAI API, and Understudy's own, until Ctrl-C."""
     serving(context, host, port, lambda url: None)
+
+
+def chat(context: typer.Context, host: Host = None, port: Port = None) -> None:
+    """`serve`, and open the chat page in a browser."""
+
+    def shown(url: str) -> None:
+        if not webbrowser.open(url):
+            told.print(f"No browser could be started here; open {url} in one", highlight=False)
+
+    serving(context, host, port, shown)
 
 
 def serving(context: typer.Context, host: str | None, port: int | None, on_ready: Callable[[str], None]) -> None:
@@ -36,7 +47,7 @@ def serving(context: typer.Context, host: str | None, port: int | None, on_ready
     with opened(context) as agent:
         given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         settings = agent.settings.server.model_copy(update=given)
-        app = build_app(agent, settings)
+        app = build_app(agent, settings, chat_page=True)
         if not is_loopback(settings.host) and not app.state.served.keys.any_good():
             raise SettingsError(
                 f"{settings.host} can be reached from elsewhere, and there is no API key yet; make one with: "
@@ -44,7 +55,7 @@ def serving(context: typer.Context, host: str | None, port: int | None, on_ready
             )
 
         def ready(url: str) -> None:
-            told.print(f"Understudy answers at {url}/v1 · Ctrl-C stops it", highlight=False)
+            told.print(f"Understudy: the page is at {url}, the API at {url}/v1 · Ctrl-C stops it", highlight=False)
             on_ready(url)
 
         with listen(settings) as listening:

@@ -9,8 +9,9 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI, Request
 
-from understudy.apps.chat import look
-from understudy.apps.chat.conversation import ALL_DOCUMENTS, Page, connect
+from understudy.apps.chat import look, render
+from understudy.apps.chat.conversation import ALL_DOCUMENTS, QUIET, Page, connect
+from understudy.apps.server.auth import session_of
 from understudy.apps.server.served import Served
 
 __all__ = ["build_chat", "mount_chat"]
@@ -30,6 +31,7 @@ def build_chat(served: Served) -> Any:
             )
         with gr.Row(elem_id="u-head"):
             gr.HTML("<h1>Understudy</h1>")
+            account = gr.HTML(elem_id="u-account")
             dark = gr.Button("Dark or light", size="sm", min_width=80, scale=0)
         with gr.Tabs(elem_id="u-tabs"), gr.Tab("Ask"):
             past = gr.HTML(js_on_load=look.ON_PRESS, elem_id="u-log")
@@ -81,16 +83,23 @@ def build_chat(served: Served) -> Any:
         connect(served, page, app)
         dark.click(None, js=look.THEME_BUTTON)
         app.load(None, js=look.NARROW)
+        app.load(account_of, None, [account], **QUIET)
     return app
 
 
-def mount_chat(server: FastAPI, served: Served, who: Callable[[Request], str | None]) -> None:
+def account_of(request: gr.Request) -> str:
+    """Who is logged in, and the way out; nothing where nobody had to log in."""
+    session = None if request.request is None else session_of(request.request)
+    return "" if session is None else render.account(session.key.principal, session.csrf)
+
+
+def mount_chat(server: FastAPI, served: Served, who: Callable[[Request], str]) -> None:
     """Put the page at the root of a server.
 
     Args:
         server: whose other routes stand before it.
         served: what it shows.
-        who: the principal of a request; `None` lets nobody in.
+        who: the principal of a request.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_MCP_SERVER"] = "False"
@@ -106,7 +115,7 @@ def mount_chat(server: FastAPI, served: Served, who: Callable[[Request], str | N
         head=look.HEAD,
         show_error=False,
         footer_links=[],
-        max_file_size=served.settings.upload_mib * 2**20 if hasattr(served.settings, "upload_mib") else "64mb",
+        max_file_size=served.settings.upload_mib * 2**20,
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,

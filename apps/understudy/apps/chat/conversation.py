@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from understudy.agents import Agent
+from understudy.apps.api.answering import ClientGone, until
 from understudy.apps.api.errors import ApiError
 from understudy.apps.chat import render
 from understudy.apps.chat.asking import following
-from understudy.apps.server.queue import QueueFull
 from understudy.apps.server.served import Served
 from understudy.core.conversation import Receipt, Turn
 from understudy.core.errors import UnderstudyError
@@ -64,6 +65,8 @@ class Conversation:
     def __init__(self, served: Served, page: Page) -> None:
         self._served, self._page = served, page
         self._agent = served.agent
+        self._stops: dict[str, asyncio.Event] = {}
+        """Of pages on which a question is being answered, by their session."""
 
     def who(self, request: gr.Request) -> str:
         """Who sits before the page."""
@@ -145,7 +148,7 @@ class Conversation:
         before = {page.question: "", page.waiting: gr.Group(visible=False)}
         if thread is None:
             before[page.past] = ""
-        async for update in self._going(who, thread, words, events, before):
+        async for update in self._going(request, thread, words, events, before):
             yield update
 
     async def decided(
@@ -174,32 +177,63 @@ class Conversation:
             if turn.answer is not None:
                 receipts[turn.number] = await asyncio.to_thread(self._agent.receipt, thread, turn.number, principal=who)
         before = {page.waiting: gr.Group(visible=False), page.past: render.conversation(earlier, receipts)}
-        async for update in self._going(who, thread, str(held["question"]), events, before):
+        async for update in self._going(request, thread, str(held["question"]), events, before):
             yield update
 
     async def _going(
-        self, who: str, thread: str | None, words: str, events: Callable[[], AsyncIterator[Event]], before: Update
+        self,
+        request: gr.Request,
+        thread: str | None,
+        words: str,
+        events: Callable[[], AsyncIterator[Event]],
+        before: Update,
     ) -> AsyncGenerator[Update]:
-        """Show a question in progress, and the thread once it is answered."""
-        page = self._page
+        """Show a question in progress, and the thread once it is answered or stopped."""
+        page, who = self._page, self.who(request)
         buttons = {page.ask: gr.Button(visible=False), page.stop: gr.Button(visible=True), page.error: ""}
         yield before | buttons | {page.now: render.live(words, (), "Starting")}
-        answered = None
-        try:
-            async for shown in following(self._served, who, thread, words, events):
-                answered = shown.answer
-                yield {page.now: shown.html()}
-        except (UnderstudyError, ApiError, QueueFull) as error:
-            yield await self.shown(thread, who) | {page.error: problem(str(error)), page.question: words}
-            return
-        yield await self.shown(answered.thread if answered is not None else thread, who)
+        answered, failed = None, ""
+        async with self._stoppable(request) as stopping:
+            try:
+                async for shown in until(following(self._served, who, thread, words, events), stopping):
+                    answered = shown.answer
+                    yield {page.now: shown.html()}
+            except ClientGone:
+                thread = await self._interrupted(thread, who)
+            except (UnderstudyError, ApiError) as error:
+                failed = str(error)
+        if failed:
+            yield await self.shown(thread, who) | {page.error: problem(failed), page.question: words}
+        else:
+            yield await self.shown(answered.thread if answered is not None else thread, who)
 
-    async def stopped(self, thread: str | None, request: gr.Request) -> Update:
-        """The page after inference was stopped: a question that began a thread is found there."""
-        who = self.who(request)
-        await asyncio.sleep(0.2)  # for the question to be written down as interrupted
-        listed = await asyncio.to_thread(self._agent.threads, principal=who)
-        return await self.shown(thread or (listed[0].id if listed else None), who)
+    @asynccontextmanager
+    async def _stoppable(self, request: gr.Request) -> AsyncIterator[asyncio.Task[None]]:
+        """What ends when the stop button of a page is pressed."""
+        name, pressed = str(request.session_hash), asyncio.Event()
+        self._stops[name] = pressed
+        ended = asyncio.create_task(waited(pressed))
+        try:
+            yield ended
+        finally:
+            ended.cancel()
+            self._stops.pop(name, None)
+
+    def stopped(self, request: gr.Request) -> None:
+        """The stop button was pressed, or the page closed."""
+        pressed = self._stops.get(str(request.session_hash))
+        if pressed is not None:
+            pressed.set()
+
+    async def _interrupted(self, thread: str | None, who: str) -> str | None:
+        """The thread of a question that was stopped, once that is written down."""
+        for _ in range(100):
+            listed = await asyncio.to_thread(self._agent.threads, principal=who)
+            found = next((t for t in listed if thread in (None, t.id)), None)
+            if found is None or found.status != "running":
+                break
+            await asyncio.sleep(0.05)
+        return None if found is None else found.id
 
     async def pressed(self, thread: str | None, event: gr.EventData, request: gr.Request) -> Update:
         """Something inside the conversation was pressed: a citation, a thumb, a correction."""
@@ -262,6 +296,11 @@ class Conversation:
             return [ALL_DOCUMENTS]
 
 
+async def waited(pressed: asyncio.Event) -> None:
+    """Until it is."""
+    await pressed.wait()
+
+
 def problem(words: str) -> str:
     """An error, in one line."""
     return f'<p class="u-error" role="alert">{render.text(words)}</p>'
@@ -272,7 +311,7 @@ def connect(served: Served, page: Page, app: gr.Blocks) -> None:
     does = Conversation(served, page)
     everything = list(vars(page).values())
     asking = [page.question, page.thread, page.collection, page.document]
-    runs = [gr.on([page.ask.click, page.question.submit], does.asked, asking, everything, **QUIET)]
+    gr.on([page.ask.click, page.question.submit], does.asked, asking, everything, **QUIET)
     for verdict, button in (("edit", page.send), ("refuse", page.refuse)):
 
         async def decided(
@@ -281,8 +320,9 @@ def connect(served: Served, page: Page, app: gr.Blocks) -> None:
             async for update in does.decided(verdict, message, thread, waits, request):
                 yield update
 
-        runs.append(button.click(decided, [page.message, page.thread, page.request], everything, **QUIET))
-    page.stop.click(does.stopped, [page.thread], everything, cancels=runs, **QUIET)
+        button.click(decided, [page.message, page.thread, page.request], everything, **QUIET)
+    page.stop.click(does.stopped, None, None, **QUIET)
+    app.unload(does.stopped)  # a page that is closed gives up its place
     page.past.click(does.pressed, [page.thread], everything, **QUIET)
     page.threads.click(does.chosen, [page.thread], everything, **QUIET)
     page.collection.input(does.scoped, [page.collection], [page.document], **QUIET)

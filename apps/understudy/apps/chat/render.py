@@ -11,7 +11,7 @@ from understudy.core.conversation import Excerpt, Receipt, ThreadInfo, Turn
 from understudy.core.shown import visible
 from understudy.core.types import Answer, Citation, StepRecord
 
-__all__ = ["card", "conversation", "excerpt", "live", "said", "thread_list", "welcome"]
+__all__ = ["account", "card", "conversation", "excerpt", "live", "said", "thread_list", "welcome"]
 
 THUMB = (
     '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" stroke-width="2" '
@@ -171,6 +171,14 @@ def live(question: str, steps: Sequence[StepRecord], doing: str, drafted: str = 
     return (
         f'<article class="u-turn" aria-busy="true">{said(question)}'
         f"{plan(steps, open_=True, doing=doing)}{draft}</article>"
+    )
+
+
+def account(principal: str, token: str) -> str:
+    """Who is logged in, and a button to log out by."""
+    return (
+        f'<form class="u-account" method="post" action="/logout"><span>{text(principal)}</span>'
+        f'<input type="hidden" name="csrf" value="{escape(token)}"><button class="u-act">Log out</button></form>'
     )
 
 

@@ -11,7 +11,7 @@ from understudy.agents import Agent
 from understudy.apps.api import chat, embeddings, ingesting, models, native
 from understudy.apps.api.errors import ErrorReply, answer_errors
 from understudy.apps.server import pages
-from understudy.apps.server.auth import Gate, session_of
+from understudy.apps.server.auth import Gate, session_of, who
 from understudy.apps.server.database import open_database
 from understudy.apps.server.headers import CHAT_POLICY, STRICT_POLICY, Headers
 from understudy.apps.server.keys import Keys
@@ -32,12 +32,13 @@ BODY_MIB = 4
 LOGINS_PER_MINUTE = 10
 
 
-def build_app(agent: Agent, settings: ServerSettings) -> FastAPI:
+def build_app(agent: Agent, settings: ServerSettings, *, chat_page: bool = False) -> FastAPI:
     """The app that serves an agent's workspace. Raises `WorkspaceError`.
 
     Args:
         agent: open; it stays the caller's to close.
         settings: `[server]`, with what the command line says otherwise.
+        chat_page: whether people get the chat app; it takes seconds to build.
     """
     app = FastAPI(
         title="Understudy",
@@ -64,10 +65,16 @@ def build_app(agent: Agent, settings: ServerSettings) -> FastAPI:
         """Counts and times for Prometheus."""
         return Response(using.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/", include_in_schema=False)
-    def start(request: Request) -> HTMLResponse:
-        """A word for people."""
-        return pages.plain_start(session_of(request))
+    if chat_page:
+        from understudy.apps.chat.app import mount_chat
+
+        mount_chat(app, using, who)  # last: every other path is its own
+    else:
+
+        @app.get("/", include_in_schema=False)
+        def start(request: Request) -> HTMLResponse:
+            """A word for people."""
+            return pages.plain_start(session_of(request))
 
     # The last one added is the first that a request meets.
     app.add_middleware(Gate, served=using)
