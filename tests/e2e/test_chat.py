@@ -19,7 +19,8 @@ from understudy.core.settings import CollectionSettings, DeferralSettings, Exper
 
 pytestmark = [pytest.mark.e2e, pytest.mark.enable_socket]
 
-UNKNOWN = "Why did Peter Amundsen leave the company?"
+UNKNOWN = "Why did Peter Amundsen leave the company in {}?"
+"""An expert's answer is remembered, so each test asks another."""
 
 
 @pytest.fixture(scope="module")
@@ -162,22 +163,22 @@ def test_a_page_that_is_closed_gives_up_its_place(folder: Path, monkeypatch: pyt
 
 
 @contextmanager
-def approving(folder: Path) -> Iterator[tuple[Page, FakeOpenAI]]:
+def approving(folder: Path, year: int) -> Iterator[tuple[Page, FakeOpenAI]]:
     with serving("ok") as expert, chatting(folder, with_expert(expert.url, "ask")) as (page, _):
-        ask(page, UNKNOWN)
+        ask(page, UNKNOWN.format(year))
         expect(page.locator(".u-card")).to_be_visible()
         yield page, expert
 
 
 def test_what_would_leave_is_shown_and_sent_only_when_somebody_says_so(folder: Path) -> None:
-    with approving(folder) as (page, expert):
+    with approving(folder, 2019) as (page, expert):
         card = page.locator(".u-card")
         expect(card).to_contain_text("To expert gpt")
         expect(card.locator("mark").first).to_contain_text("⟦")
         shown = card.locator("pre").first.inner_text()
         assert "Amundsen" not in shown
         assert expert.requests == []
-        page.locator("#u-waiting").scroll_into_view_if_needed()
+        page.locator("#u-waiting").first.scroll_into_view_if_needed()
         picture(page, "approval")
         page.locator("#u-send").click()
         expect(page.locator(".u-badges")).to_contain_text("Expert")
@@ -188,7 +189,7 @@ def test_what_would_leave_is_shown_and_sent_only_when_somebody_says_so(folder: P
 
 
 def test_staying_local_sends_nothing(folder: Path) -> None:
-    with approving(folder) as (page, expert):
+    with approving(folder, 2020) as (page, expert):
         page.locator("#u-refuse").click()
         expect(page.locator(".u-card")).to_be_hidden()
         expect(page.locator(".u-receipt summary").last).to_contain_text("Nothing left this machine")
@@ -196,13 +197,14 @@ def test_staying_local_sends_nothing(folder: Path) -> None:
 
 
 def test_an_edited_message_is_what_leaves(folder: Path) -> None:
-    with approving(folder) as (page, expert):
+    with approving(folder, 2021) as (page, expert):
         page.get_by_text("Edit it first").click()
         field = page.get_by_label("The message as it will be sent")
         field.fill("Question: why do chairs of boards leave?")
         page.locator("#u-send").click()
-        expect(page.locator(".u-card")).to_be_hidden()
+        eventually(lambda: expert.requests)
         (request,) = expert.requests
+        expect(page.locator(".u-card")).to_be_hidden()
         assert request["messages"][-1]["content"] == "Question: why do chairs of boards leave?"
 
 
@@ -274,7 +276,7 @@ def test_every_control_has_a_name(folder: Path) -> None:
         answered(page)
         nameless = page.evaluate(
             """() => [...document.querySelectorAll('button, input, textarea, select')].filter((e) => e.offsetParent &&
-            !(e.innerText?.trim() || e.getAttribute('aria-label') || e.title || e.labels?.length || e.closest('label')))
+            !(e.textContent.trim() || e.getAttribute('aria-label') || e.title || e.labels?.length || e.closest('label')))
             .map((e) => e.outerHTML.slice(0, 120))"""
         )
         assert nameless == []

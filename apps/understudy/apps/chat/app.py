@@ -82,7 +82,7 @@ def build_chat(served: Served) -> Any:
         )
         connect(served, page, app)
         dark.click(None, js=look.THEME_BUTTON)
-        app.load(None, js=look.NARROW)
+        app.load(None, js=look.READY)
         app.load(account_of, None, [account], **QUIET)
     return app
 

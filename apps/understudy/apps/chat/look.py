@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CSS", "FOLLOW", "HEAD", "NARROW", "ON_PRESS", "THEME_BUTTON", "TO_QUOTE", "theme"]
+__all__ = ["CSS", "FOLLOW", "HEAD", "ON_PRESS", "READY", "THEME_BUTTON", "TO_QUOTE", "theme"]
 
 HERE = Path(__file__).parent
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
@@ -16,8 +16,12 @@ HEAD = '<meta name="referrer" content="no-referrer">'
 FOLLOW = "watch('value', () => element.scrollIntoView({ block: 'nearest' }));"
 """What is being answered stays in sight."""
 TO_QUOTE = "watch('value', () => element.querySelector('#u-quote')?.scrollIntoView({ block: 'center' }));"
-NARROW = "() => { if (innerWidth < 768) document.querySelector('#u-left.open .toggle-button')?.click(); }"
-"""On a narrow screen the threads would cover everything."""
+READY = """() => {
+  const name = (id, label) => document.querySelector(`#${id} .toggle-button`)?.setAttribute('aria-label', label);
+  name('u-left', 'Earlier questions'); name('u-right', 'Source');
+  if (innerWidth < 768) document.querySelector('#u-left.open .toggle-button')?.click();
+}"""
+"""Gradio's buttons that fold the sides have no names; on a narrow screen the threads would cover everything."""
 THEME_BUTTON = "() => { document.body.classList.toggle('dark') }"
 
 
