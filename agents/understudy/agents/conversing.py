@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, cast
 
 from understudy.agents.assembly import Assembly
+from understudy.agents.briefing import build_payload
 from understudy.agents.receipts import estimate, receipt_of
 from understudy.core.access import Principal
 from understudy.core.conversation import Excerpt, Receipt, ThreadInfo, Turn
@@ -110,16 +111,16 @@ class Conversing(Assembly):
         asked = Selection(datetime.fromisoformat(found.asked), ended, thread=thread)
         state = None if found.answer is None else self._loop.run(self._state_at(key, found))
         own = [r for r in self.audit.records(asked) if r.get("principal", who.name) == who.name]
-        return receipt_of(own, self._always(state, who))
+        return receipt_of(own, self._always(state))
 
-    def _always(self, state: AskState | None, who: Principal) -> float | None:
+    def _always(self, state: AskState | None) -> float | None:
         """About what the cheapest expert would have cost."""
         if state is None or not self.settings.experts:
             return None
         evidence, draft = evidence_of(state), Draft.model_validate(state["draft"]) if state["draft"] else None
         history = [t["question"] for t in state["turns"][:-1]]
         scope = Scope.model_validate(state["scope"])
-        payload = self._brief(who, state["question"], scope, evidence.passages, draft, history)
+        payload = build_payload(state["question"], scope, evidence.passages, draft, history)
         return min(estimate(payload, expert) for expert in self.settings.experts)
 
     def feedback(
