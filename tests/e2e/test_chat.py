@@ -270,6 +270,26 @@ def test_dark_narrow_and_by_keyboard_alone(folder: Path) -> None:
         picture(page, "chat-narrow-dark")
 
 
+def test_documents_that_were_added_can_be_asked_at_once(tmp_path: Path) -> None:
+    (tmp_path / "trains.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.\n")
+    with chatting(tmp_path / "w") as (page, _):
+        expect(page.locator(".u-welcome")).to_contain_text("no documents yet")
+        page.get_by_role("tab", name="Documents").click()
+        page.locator("#u-into input").fill("travel")
+        page.locator("#u-into input").press("Enter")
+        page.locator("#u-drop input[type=file]").set_input_files(tmp_path / "trains.md")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.locator("#u-progress")).to_contain_text("1 of 1 file")
+        page.get_by_role("tab", name="Ask").click()
+        expect(page.locator("#u-ask").get_by_label("Collection", exact=True)).to_have_value("travel")
+        ask(page, "When does the night train to Oslo leave?")
+        answered(page)
+        expect(page.locator(".u-answer")).to_contain_text("22:40")
+        for tab in ("Documents", "Learning"):
+            page.get_by_role("tab", name=tab).click()
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+
+
 def test_every_control_has_a_name(folder: Path) -> None:
     with chatting(folder) as (page, _):
         ask(page, FOUNDED)

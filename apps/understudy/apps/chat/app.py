@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI, Request
 
-from understudy.apps.chat import look, render
+from understudy.apps.chat import documents, learning, look, render
 from understudy.apps.chat.conversation import ALL_DOCUMENTS, QUIET, Page, connect
 from understudy.apps.server.auth import session_of
 from understudy.apps.server.served import Served
+from understudy.apps.server.uploads import check_content
 
 __all__ = ["build_chat", "mount_chat"]
 
@@ -33,32 +34,37 @@ def build_chat(served: Served) -> Any:
             gr.HTML("<h1>Understudy</h1>")
             account = gr.HTML(elem_id="u-account")
             dark = gr.Button("Dark or light", size="sm", min_width=80, scale=0)
-        with gr.Tabs(elem_id="u-tabs"), gr.Tab("Ask"):
-            past = gr.HTML(js_on_load=look.ON_PRESS, elem_id="u-log")
-            now = gr.HTML(js_on_load=look.FOLLOW, elem_id="u-now")
-            with gr.Group(visible=False, elem_id="u-waiting") as waiting:
-                card = gr.HTML()
-                with gr.Accordion("Edit it first", open=False):
-                    message = gr.Textbox(label="The message as it will be sent", lines=8, max_lines=20)
-                with gr.Row():
-                    send = gr.Button("Send", variant="primary", elem_id="u-send")
-                    refuse = gr.Button("Stay local", elem_id="u-refuse")
-            error = gr.HTML(elem_id="u-error")
-            with gr.Column(elem_id="u-ask"):
-                with gr.Row():
-                    collection = gr.Dropdown(label="Collection", allow_custom_value=False, min_width=140)
-                    document = gr.Dropdown([ALL_DOCUMENTS], value=ALL_DOCUMENTS, label="Document", min_width=180)
-                with gr.Row():
-                    question = gr.Textbox(
-                        label="Question",
-                        placeholder="Ask your documents",
-                        lines=1,
-                        max_lines=8,
-                        scale=8,
-                        autofocus=True,
-                    )
-                    ask = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="u-go")
-                    stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, visible=False, elem_id="u-stop")
+        with gr.Tabs(elem_id="u-tabs"):
+            with gr.Tab("Ask") as asking:
+                past = gr.HTML(js_on_load=look.ON_PRESS, elem_id="u-log")
+                now = gr.HTML(js_on_load=look.FOLLOW, elem_id="u-now")
+                with gr.Group(visible=False, elem_id="u-waiting") as waiting:
+                    card = gr.HTML()
+                    with gr.Accordion("Edit it first", open=False):
+                        message = gr.Textbox(label="The message as it will be sent", lines=8, max_lines=20)
+                    with gr.Row():
+                        send = gr.Button("Send", variant="primary", elem_id="u-send")
+                        refuse = gr.Button("Stay local", elem_id="u-refuse")
+                error = gr.HTML(elem_id="u-error")
+                with gr.Column(elem_id="u-ask"):
+                    with gr.Row():
+                        collection = gr.Dropdown(label="Collection", allow_custom_value=False, min_width=140)
+                        document = gr.Dropdown([ALL_DOCUMENTS], value=ALL_DOCUMENTS, label="Document", min_width=180)
+                    with gr.Row():
+                        question = gr.Textbox(
+                            label="Question",
+                            placeholder="Ask your documents",
+                            lines=1,
+                            max_lines=8,
+                            scale=8,
+                            autofocus=True,
+                        )
+                        ask = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="u-go")
+                        stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, visible=False, elem_id="u-stop")
+            with gr.Tab("Documents"):
+                documents.build(served.agent, check_content)
+            with gr.Tab("Learning"):
+                learning.build(served.agent)
         page = Page(
             thread=gr.State(),
             request=gr.State(),
@@ -80,7 +86,7 @@ def build_chat(served: Served) -> Any:
             source=source,
             excerpt=excerpt,
         )
-        connect(served, page, app)
+        connect(served, page, app, asking)
         dark.click(None, js=look.THEME_BUTTON)
         app.load(None, js=look.READY)
         app.load(account_of, None, [account], **QUIET)

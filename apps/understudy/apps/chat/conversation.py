@@ -74,13 +74,28 @@ class Conversation:
 
     async def opened(self, thread: str | None, request: gr.Request) -> Update:
         """The page as it is when somebody comes, or comes back."""
-        who, page = self.who(request), self._page
+        who = self.who(request)
+        return await self.shown(thread, who) | await self._scope(None, None, who)
+
+    async def returned(
+        self, collection: str | None, document: str | None, thread: str | None, request: gr.Request
+    ) -> Update:
+        """Somebody comes back from another tab, where documents may have come or gone."""
+        who = self.who(request)
+        scope = await self._scope(collection, document, who)
+        return scope if thread is not None else await self.shown(None, who) | scope
+
+    async def _scope(self, collection: str | None, document: str | None, who: str) -> Update:
+        """What can be asked of; what was chosen stays so while it is there."""
         collections = sorted(await asyncio.to_thread(self._collections, who))
-        first = "default" if "default" in collections else next(iter(collections), None)
-        shown = await self.shown(thread, who)
-        return shown | {
-            page.collection: gr.Dropdown(choices=collections, value=first),
-            page.document: gr.Dropdown(choices=self._documents(first, who), value=ALL_DOCUMENTS),
+        if collection not in collections:
+            collection = "default" if "default" in collections else next(iter(collections), None)
+        documents = await asyncio.to_thread(self._documents, collection, who)
+        return {
+            self._page.collection: gr.Dropdown(choices=collections, value=collection),
+            self._page.document: gr.Dropdown(
+                choices=documents, value=document if document in documents else ALL_DOCUMENTS
+            ),
         }
 
     async def shown(self, thread: str | None, who: str) -> Update:
@@ -306,7 +321,7 @@ def problem(words: str) -> str:
     return f'<p class="u-error" role="alert">{render.text(words)}</p>'
 
 
-def connect(served: Served, page: Page, app: gr.Blocks) -> None:
+def connect(served: Served, page: Page, app: gr.Blocks, tab: gr.Tab) -> None:
     """Make the page do what it shows."""
     does = Conversation(served, page)
     everything = list(vars(page).values())
@@ -328,3 +343,4 @@ def connect(served: Served, page: Page, app: gr.Blocks) -> None:
     page.collection.input(does.scoped, [page.collection], [page.document], **QUIET)
     page.new.click(does.fresh, None, everything, **QUIET)
     app.load(does.opened, [page.thread], everything, **QUIET)
+    tab.select(does.returned, [page.collection, page.document, page.thread], everything, **QUIET)

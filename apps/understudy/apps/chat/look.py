@@ -10,7 +10,7 @@ __all__ = ["CSS", "FOLLOW", "HEAD", "ON_PRESS", "READY", "THEME_BUTTON", "TO_QUO
 HERE = Path(__file__).parent
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-CSS = (HERE / "page.css").read_text(encoding="utf-8")
+CSS = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "panels.css"))
 ON_PRESS = (HERE / "press.js").read_text(encoding="utf-8")
 HEAD = '<meta name="referrer" content="no-referrer">'
 FOLLOW = "watch('value', () => element.scrollIntoView({ block: 'nearest' }));"
