@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 60_000
+"""Machines that test several things at once are slow."""
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -27,7 +29,6 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-CHAT = Path(__file__).parents[1] / "apps" / "understudy" / "apps" / "chat"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
@@ -38,14 +39,15 @@ def shown(pages: dict[str, Callable[[], None]], principal: str | None = None) ->
     import uvicorn
     from fastapi import FastAPI
 
+    from understudy.apps.chat import look
+
     with gr.Blocks(title="Understudy", analytics_enabled=False, fill_width=True) as app, gr.Tabs():
         for name, build in {"Ask": lambda: None, **pages}.items():
             with gr.Tab(name):
                 build()
-    css = "\n".join(sheet.read_text() for sheet in sorted(CHAT.glob("*.css")))
     server = FastAPI()
     gr.mount_gradio_app(
-        server, app, path="/", auth_dependency=lambda _request: principal or "owner", css=css,
+        server, app, path="/", auth_dependency=lambda _request: principal or "owner", css=look.CSS, theme=look.theme(),
         footer_links=[], ssr_mode=False,
     )  # fmt: skip
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -63,7 +65,9 @@ def shown(pages: dict[str, Callable[[], None]], principal: str | None = None) ->
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=PATIENCE_MS)
 
     with sync_playwright() as playing:
         opened = playing.chromium.launch(executable_path=CHROMIUM, args=ARGS)
@@ -78,7 +82,7 @@ def visiting(chromium: Browser, url: str, tab: str, width: int = 1280, dark: boo
     """A page with one tab open. Nothing may be asked of another host, and nothing may go wrong in it."""
     context = chromium.new_context(viewport={"width": width, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE_MS)
     wrong: list[Any] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: None if own(request.url, url) else wrong.append(request.url))

@@ -62,7 +62,7 @@ def collection_panel(name: str, sensitivity: Sensitivity, rules: Sequence[Mappin
         for rule in rules
     )
     experts = f"<p>What an expert may get:</p><ul>{lines}</ul>" if rules else "<p>No expert is configured.</p>"
-    pill = f'<span class="u-pill u-{sensitivity}">{sensitivity}</span>'
+    pill = f'<span class="u-pill u-is-{sensitivity}">{sensitivity}</span>'
     return (
         f'<section class="u-panel"><h3>{html.escape(name)} {pill}</h3>'
         f"<p>{SENSITIVITIES[sensitivity].capitalize()}.</p>{experts}</section>"
