@@ -27,9 +27,10 @@ test: .venv/.ready ## all tests that need neither root nor minutes
 test-slow: .venv/.ready ## tests that take minutes: a death at each step of an erasure
 	$(RUN)/pytest -m slow
 
-test-e2e: .venv/.ready ## tests that need root or Debian packages (none so far)
-	@if ls tests/e2e/test_*.py >/dev/null 2>&1; then $(RUN)/pytest -m e2e; \
-	else echo "skipped: no test needs root or Debian packages so far"; fi
+test-e2e: .venv/.ready ## tests in a real browser and with the Node client; installs Debian's chromium, nodejs and npm where they are missing
+	@command -v chromium >/dev/null && command -v npm >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium nodejs npm >/dev/null; }
+	$(RUN)/pytest -m e2e
 
 check: .venv/.ready ## lint, format, types, import direction
 	$(RUN)/ruff check .

@@ -16,7 +16,7 @@ from understudy.apps.auditing import audit
 from understudy.apps.command import Json, opened, print_json
 from understudy.apps.key_commands import keys
 from understudy.apps.mcp.command import mcp
-from understudy.apps.serving import serve
+from understudy.apps.serving import chat, serve
 from understudy.core.errors import UnderstudyError, UserError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ app.add_typer(documents, name="documents")
 app.add_typer(approvals, name="approvals")
 app.command("mcp")(mcp)
 app.command()(serve)
+app.command()(chat)
 app.add_typer(keys, name="keys")
 err = Console(stderr=True)
 out = Console()

@@ -9,18 +9,24 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI, Request
 
+from understudy.apps.api.ingesting import FOLDER as UPLOADS
 from understudy.apps.chat import documents, learning, look, render
 from understudy.apps.chat.conversation import ALL_DOCUMENTS, QUIET, Page, connect
 from understudy.apps.server.auth import session_of
 from understudy.apps.server.served import Served
 from understudy.apps.server.uploads import check_content
 
+CACHED_S = 3600
+"""After which Gradio deletes uploads."""
+
 __all__ = ["build_chat", "mount_chat"]
 
 
 def build_chat(served: Served) -> Any:
     """The app of a served workspace, to be mounted."""
-    with gr.Blocks(title="Understudy", analytics_enabled=False, fill_width=True) as app:
+    with gr.Blocks(
+        title="Understudy", analytics_enabled=False, fill_width=True, delete_cache=(CACHED_S, CACHED_S)
+    ) as app:
         with gr.Sidebar(label="Questions", width=290, elem_id="u-left"):
             new = gr.Button("New question", variant="secondary", elem_id="u-new")
             threads = gr.HTML(js_on_load=look.ON_PRESS, elem_id="u-list")
@@ -109,6 +115,8 @@ def mount_chat(server: FastAPI, served: Served, who: Callable[[Request], str]) -
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_MCP_SERVER"] = "False"
+    # What is dropped on the page and never added stays in the workspace, and goes when the server next starts.
+    os.environ["GRADIO_TEMP_DIR"] = str(served.agent.workspace.root / UPLOADS / "page")
     app = build_chat(served)
     app.queue(default_concurrency_limit=None, max_size=None)
     gr.mount_gradio_app(
