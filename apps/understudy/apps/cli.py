@@ -302,7 +302,7 @@ def bench(
         str,
         typer.Argument(
             help="retrieval, reader, agent, starter, health, steps, deferral, cache, learn-cuad, learn-tatqa, "
-            "shuffled, memory, memory-gpu, swap, serve, access, egress, redaction, sensitivity, attacks, audit, "
+            "shuffled, memory, memory-gpu, swap, serve, soak, access, egress, redaction, sensitivity, attacks, audit, "
             "ingest, startup or code"
         ),
     ],

@@ -66,7 +66,7 @@ def measure_serve(limit: int | None) -> dict[str, Any]:
             agent.ingest([SAMPLES])
         for slots in SLOTS:
             (Path(room) / "understudy.toml").write_text(SETTINGS.format(slots=slots), encoding="utf-8")
-            with server(Path(room)) as url:
+            with server(Path(room)) as (url, _):
                 asyncio.run(load(url, 1, len(QUESTIONS)))  # everything is loaded by then
                 for users in USERS:
                     began = time.perf_counter()
@@ -89,8 +89,8 @@ def summed(timed: list[Timed], seconds: float) -> dict[str, float]:
 
 
 @contextmanager
-def server(workspace: Path) -> Iterator[str]:
-    """`understudy serve` of a workspace; its address."""
+def server(workspace: Path) -> Iterator[tuple[str, int]]:
+    """`understudy serve` of a workspace; its address, and the number of its process."""
     command = [sys.executable, "-m", "understudy.apps.cli", "--workspace", str(workspace), "serve", "--port", "0"]
     path = os.pathsep.join(filter(None, sys.path))
     process = subprocess.Popen(
@@ -100,7 +100,7 @@ def server(workspace: Path) -> Iterator[str]:
         assert process.stderr is not None
         for line in process.stderr:
             if found := re.search(r"(http://\S+)/v1", line):
-                yield found[1]
+                yield found[1], process.pid
                 return
         raise InternalError("the server didn't start")
     finally:
