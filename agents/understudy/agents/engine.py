@@ -1,4 +1,4 @@
-"""llama.cpp with one sequence: a KV cache that is reused by prefix, and constrained decoding with forced runs.
+"""llama.cpp with one sequence: a KV cache reused by prefix and put aside for others, and constrained decoding.
 
 Everything foreign from llama.cpp is mapped to our errors here.
 """
@@ -22,6 +22,7 @@ from llguidance.llamacpp import lltokenizer_from_vocab
 from numpy.typing import NDArray
 
 from understudy.agents.adapters import Adapter
+from understudy.agents.kept import Kept, LlamaStates, shared
 from understudy.core.errors import InternalError, ModelFileError, QuestionError, Stopped
 from understudy.core.protocols import Cancel
 from understudy.core.usage import SmallTokens
@@ -58,7 +59,7 @@ class Generated:
 class Engine:
     """A loaded model. Not thread-safe: its owner serialises calls."""
 
-    def __init__(self, path: Path, *, context: int, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, context: int, threads: int | None = None, kept_mib: int = 0) -> None:
         check_magic(path)
         try:
             self._llama: Any = llama_cpp.Llama(
@@ -74,6 +75,7 @@ class Engine:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(512, 0, 1)
         self._cached: list[int] = []
+        self._kept = Kept(LlamaStates(self._context), kept_mib * 2**20)
         self._worn: Adapter | None = None
         self.discarded: list[Any] = []
         """Pointers of adapters that nothing refers to any more."""
@@ -144,6 +146,7 @@ class Engine:
         """Drop the KV cache, and with it what was read."""
         llama_cpp.llama_memory_clear(self._memory, True)
         self._cached.clear()
+        self._kept.clear()
 
     def logits_after(self, prompt: list[int]) -> Logits:
         """The logits `[vocabulary]` after a prompt."""
@@ -208,10 +211,10 @@ class Engine:
 
     def _sync(self, prompt: list[int], cancel: Cancel | None) -> tuple[Logits, int]:
         """Bring the KV cache to the prompt; the logits after it, and how many of its tokens were there already."""
-        same = 0
-        limit = min(len(self._cached), len(prompt) - 1)
-        while same < limit and self._cached[same] == prompt[same]:
-            same += 1
+        before, self._cached = self._cached, self._kept.exchange(self._cached, prompt)
+        if not self._cached and before:  # a copy that could not be put back
+            llama_cpp.llama_memory_clear(self._memory, True)
+        same = min(shared(self._cached, prompt), len(prompt) - 1)
         if same < len(self._cached):
             llama_cpp.llama_memory_seq_rm(self._memory, 0, same, -1)
             del self._cached[same:]

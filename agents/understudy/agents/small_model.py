@@ -62,7 +62,8 @@ class SmallModel:
         profile: Profile | None = None,
     ) -> None:
         self.settings = settings or SmallModelSettings()
-        self.engine = Engine(path, context=self.settings.context, threads=self.settings.threads)
+        given = self.settings
+        self.engine = Engine(path, context=given.context, threads=given.threads, kept_mib=given.kept_mib)
         template = self.engine.metadata.get("tokenizer.chat_template")
         if not template:
             raise ModelFileError(f"{path} has no chat template; use a chat ('instruct') model")

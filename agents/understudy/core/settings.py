@@ -56,6 +56,8 @@ class SmallModelSettings(Table):
     threads: Annotated[int | None, Field(ge=1)] = None
     max_steps: Annotated[int, Field(ge=1, le=50)] = 8
     max_step_tokens: Annotated[int, Field(ge=16)] = 400
+    kept_mib: Annotated[int, Field(ge=0, le=1_000_000)] = 256
+    """Memory for what was read for questions whose next step waits while another's is taken; 0 keeps nothing."""
 
 
 class DeferralSettings(Table):
