@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 
 from understudy.apps.api.ingesting import FOLDER as UPLOADS
 from understudy.apps.chat import documents, learning, look, render
+from understudy.apps.chat.calls import OwnCalls, fetch_nothing
 from understudy.apps.chat.conversation import ALL_DOCUMENTS, QUIET, Page, connect
 from understudy.apps.server.auth import session_of
 from understudy.apps.server.served import Served
@@ -117,8 +118,12 @@ def mount_chat(server: FastAPI, served: Served, who: Callable[[Request], str]) -
     os.environ["GRADIO_MCP_SERVER"] = "False"
     # What is dropped on the page and never added stays in the workspace, and goes when the server next starts.
     os.environ["GRADIO_TEMP_DIR"] = str(served.agent.workspace.root / UPLOADS / "page")
+    fetch_nothing()
     app = build_chat(served)
     app.queue(default_concurrency_limit=None, max_size=None)
+    # Or any file of the server's would pass for an upload: Gradio checks paths of apps alone that it launched itself.
+    app.has_launched = True
+    server.add_middleware(OwnCalls)
     gr.mount_gradio_app(
         server,
         app,
@@ -129,6 +134,7 @@ def mount_chat(server: FastAPI, served: Served, who: Callable[[Request], str]) -
         head=look.HEAD,
         show_error=False,
         footer_links=[],
+        run_history=False,
         max_file_size=served.settings.upload_mib * 2**20,
         ssr_mode=False,
         enable_monitoring=False,
