@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,8 +14,11 @@ import pytest
 from fake_openai import serving
 
 from understudy.agents import Agent
-from understudy.core.errors import ApprovalError, ScopeError
+from understudy.agents.conversing import answer_of
+from understudy.core.egress import Verdict
+from understudy.core.errors import ApprovalError, ScopeError, ThreadBusyError
 from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, PrincipalSettings, Settings
+from understudy.core.types import Answer, Scope
 from understudy.privacy.audit.reading import Selection
 
 QUESTION = "When does the night train to Oslo leave?"
@@ -76,6 +80,40 @@ def test_who_lost_the_label_sees_and_decides_nothing(folder: Path) -> None:
                 agent.approve(request)
             assert agent.audit.records(Selection(kind="approval")) == []
         assert server.requests == []
+
+
+async def test_of_two_who_decide_at_once_one_is_heard(folder: Path) -> None:
+    with serving("ok") as server, Agent.open(folder, settings=settings(server.url), principal="ann") as agent:
+        waits = await agent.aask(QUESTION)
+
+        async def decided(verdict: Verdict, principal: str) -> Answer:
+            return await answer_of(agent.adecide(waits.approval or "", verdict, principal=principal))
+
+        both = await asyncio.gather(decided("refuse", "ann"), decided("approve", "owner"), return_exceptions=True)
+        (lost,) = [found for found in both if isinstance(found, BaseException)]
+        assert isinstance(lost, ThreadBusyError | ApprovalError)
+        assert len(agent.audit.records(Selection(kind="approval"))) == 1
+        assert (agent.approvals(), agent.approvals(principal="owner")) == ([], [])
+        assert [t.status for t in agent.thread(waits.thread)] == ["done"]
+
+
+async def test_while_an_expert_is_asked_its_thread_stays_and_takes_no_question(folder: Path) -> None:
+    with serving("ok") as server, Agent.open(folder, settings=settings(server.url)) as agent:
+        waits = await agent.aask(QUESTION)
+        async with agent.turns.going_on(f"owner/{waits.thread}", waits.approval or ""):
+            for meanwhile in (
+                agent.delete_thread,
+                lambda thread: agent.turns.begin(f"owner/{thread}", "Why?", Scope()),
+            ):
+                with pytest.raises(ThreadBusyError):
+                    meanwhile(waits.thread)
+        # It came to nothing: the question waits as before.
+        assert [t.status for t in agent.thread(waits.thread)] == ["waiting"]
+        agent.turns.deciding(f"owner/{waits.thread}", waits.approval or "")
+    with serving("ok") as server, Agent.open(folder, settings=settings(server.url)) as agent:  # as after a kill
+        assert [t.status for t in agent.thread(waits.thread)] == ["waiting"]
+        assert agent.approve(waits.approval or "").status == "done"
+        agent.delete_thread(waits.thread)
 
 
 def test_a_changed_document_means_that_a_person_is_asked_again(folder: Path) -> None:

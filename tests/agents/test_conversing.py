@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from fake_openai import serving
 
 from understudy.agents import Agent
 from understudy.agents.deferral.outcomes import TOLD, role_of
-from understudy.core.errors import NoDocumentsError, QuestionError, ScopeError
+from understudy.core.errors import NoDocumentsError, QuestionError, ScopeError, ThreadBusyError
 from understudy.core.settings import (
     CollectionSettings,
     DeferralSettings,
@@ -149,8 +151,33 @@ async def test_who_stops_listening_leaves_an_interrupted_question(agent: Agent) 
 def test_a_question_in_progress_keeps_its_thread(agent: Agent) -> None:
     thread = agent.ask(QUESTION).thread
     agent.turns.begin(f"owner/{thread}", "running", Scope())
-    with pytest.raises(ScopeError, match="stop that first"):
+    with pytest.raises(ThreadBusyError, match="stop that first"):
         agent.delete_thread(thread)
+
+
+def test_a_thread_answers_one_question_at_a_time(agent: Agent) -> None:
+    thread = agent.ask(QUESTION).thread
+    noted = agent.turns.begin(f"owner/{thread}", "running", Scope())
+    with pytest.raises(ThreadBusyError, match="wait for its answer"):
+        agent.turns.begin(f"owner/{thread}", "another", Scope())
+    ending = threading.Timer(0.3, agent.turns.left, [noted])
+    ending.start()  # as one does that was stopped
+    assert agent.ask("From which platform?", thread=thread).status == "done"
+    assert [t.status for t in agent.thread(thread)] == ["done", "interrupted", "done"]
+
+
+def test_of_many_questions_at_once_a_thread_takes_one(agent: Agent) -> None:
+    thread = agent.ask(QUESTION).thread
+
+    def asked(number: int) -> bool:
+        try:
+            agent.turns.begin(f"owner/{thread}", f"question {number}", Scope())
+        except ThreadBusyError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(asked, range(24))) == 1
 
 
 def test_an_excerpt_holds_the_quote_and_says_where_it_stands(agent: Agent) -> None:

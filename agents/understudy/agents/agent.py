@@ -177,6 +177,7 @@ class Agent(Conversing, Studying):
             QuestionError: it is empty or longer than the context.
             NoDocumentsError: the collection is empty, or not theirs to read.
             ScopeError: there is no such document, or no such thread of theirs.
+            ThreadBusyError: a question is being answered in that thread.
             AccessError: there is no such principal.
             Stopped: `cancel` said so.
         """
@@ -275,7 +276,7 @@ class Agent(Conversing, Studying):
             else:
                 name, permit = thread, await asyncio.to_thread(self.owners.enter, who, thread, collection)
             graph, deps = self._in_thread(permit, name, collection, cancel)
-            noted = await asyncio.to_thread(self.turns.begin, thread_key(who.name, name), asked, scope)
+            noted = await self.turns.begun(thread_key(who.name, name), asked, scope)
             async with self.turns.following(noted) as shown:
                 async for event in stream(graph, deps, asked, scope, who.name, name, job):
                     await shown(event)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal
 
 from langgraph.types import StateSnapshot
@@ -13,7 +14,6 @@ from understudy.core.audit import Approval, AuditLog
 from understudy.core.egress import Decision, Request, Verdict, content_of, sha256_of
 from understudy.core.errors import ApprovalError
 from understudy.core.settings import OWNER
-from understudy.core.types import Answer
 from understudy.graphs.ask import AskGraph
 from understudy.graphs.run import pending, resume
 from understudy.graphs.state import Deps, Event
@@ -33,7 +33,7 @@ class Approving:
         going_on: the graph and all that a question may use, by its principal, thread and collection.
         open_to: whether somebody may read all that a thread rests on.
         audit: is told of every decision.
-        answered: is told what became of a question, by its thread's key and its request.
+        following: what is told of a question that goes on, by its thread's key and its request; one at a time.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Approving:
         going_on: Callable[[str, str, str], tuple[AskGraph, Deps]],
         open_to: Callable[[Principal, str], bool],
         audit: AuditLog,
-        answered: Callable[[str, str, Answer], None],
+        following: Callable[[str, str], AbstractAsyncContextManager[Callable[[Event], Awaitable[None]]]],
     ) -> None:
         self._store, self._graph, self._going_on = store, graph, going_on
-        self._open_to, self._audit, self._answered = open_to, audit, answered
+        self._open_to, self._audit, self._following = open_to, audit, following
 
     async def listing(self, who: Principal) -> list[dict[str, Any]]:
         """Requests that wait for `who`, without what would leave; those whose thread has gone on are forgotten."""
@@ -75,16 +75,17 @@ class Approving:
             ApprovalError: nothing waits under this id that they may read.
             AccessError: whoever asked is no principal any more.
             ScopeError: whoever asked may no longer read what the thread rests on.
+            ThreadBusyError: somebody else has decided, and the question goes on.
         """
         noted, held = await self._waiting(decision.id, who)
         thread = own_name(noted.thread)
         # First the leave to go on: the log holds no approval that came to nothing.
         graph, deps = await asyncio.to_thread(self._going_on, noted.principal, thread, noted.collection)
-        await asyncio.to_thread(self._audit.append, record_of(decision, who.name, noted, held))
-        async for event in resume(graph, deps, noted.principal, thread, decision):
-            if event.answer is not None:
-                await asyncio.to_thread(self._answered, noted.thread, decision.id, event.answer)
-            yield event
+        async with self._following(noted.thread, decision.id) as tell:
+            await asyncio.to_thread(self._audit.append, record_of(decision, who.name, noted, held))
+            async for event in resume(graph, deps, noted.principal, thread, decision):
+                await tell(event)
+                yield event
 
     async def _waiting(self, request: str, who: Principal) -> tuple[Noted, StateSnapshot]:
         for noted in self._store.noted(request):

@@ -164,7 +164,7 @@ class Assembly:
         self.turns = Turns(workspace.threads)
         self._graph = build_ask_graph(self._checkpoints)
         self._approving = Approving(
-            self.egress.approvals, self._graph, self._going_on, self.owners.open_to, self.audit, self.turns.decided
+            self.egress.approvals, self._graph, self._going_on, self.owners.open_to, self.audit, self.turns.going_on
         )
         self._feedback = Feedback(
             self.deferral,

@@ -16,7 +16,7 @@ from understudy.agents.receipts import estimate, receipt_of
 from understudy.core.access import Principal
 from understudy.core.conversation import Excerpt, Receipt, ThreadInfo, Turn
 from understudy.core.egress import Decision, Verdict
-from understudy.core.errors import QuestionError, ScopeError
+from understudy.core.errors import QuestionError, ScopeError, ThreadBusyError
 from understudy.core.types import Answer, Document, Draft, Scope
 from understudy.graphs.state import AskState, Event, evidence_of, thread_key
 from understudy.privacy.audit.reading import Selection
@@ -48,11 +48,11 @@ class Conversing(Assembly):
     def delete_thread(self, thread: str, *, principal: str | None = None) -> None:
         """Delete a thread with all that was asked in it; what was learned from it stays.
 
-        Raises `ScopeError`: there is no such thread of theirs, or it is being answered in.
+        Raises `ScopeError`: there is no such thread of theirs; `ThreadBusyError`: it is being answered in.
         """
         key = self._own(thread, self._who(principal))
         if self.turns.busy(key):
-            raise ScopeError(f"thread {thread!r} is being answered in; stop that first")
+            raise ThreadBusyError(f"thread {thread!r} is being answered in; stop that first")
         self.conversations.delete(key)
 
     def excerpt(

@@ -6,6 +6,7 @@
     │   ├── DocumentError               a file that can't be read as a document
     │   ├── NoDocumentsError            nothing has been ingested into the collection asked
     │   ├── ScopeError                  no such collection, document or thread, or none that one may read
+    │   │   └── ThreadBusyError         a question is being answered in the thread
     │   ├── AccessError                 no such principal, or what they ask takes the owner
     │   ├── ApprovalError               no such request, or it was decided
     │   ├── QuestionError               empty, or longer than the context
@@ -53,6 +54,7 @@ __all__ = [
     "ScopeError",
     "SettingsError",
     "Stopped",
+    "ThreadBusyError",
     "ToolError",
     "UnderstudyError",
     "UserError",
@@ -90,6 +92,10 @@ class NoDocumentsError(UserError):
 
 class ScopeError(UserError):
     """No such collection, document or thread, or none that who asks may read: the message is the same."""
+
+
+class ThreadBusyError(ScopeError):
+    """A question is being answered in the thread, and another would write over what it notes."""
 
 
 class AccessError(UserError):

@@ -28,9 +28,10 @@ from sqlalchemy import (
     select,
     update,
 )
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from understudy.core.conversation import ThreadInfo, Turn
-from understudy.core.errors import UserError
+from understudy.core.errors import ThreadBusyError, UserError
 from understudy.core.history import Counted, Step, start
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Scope
@@ -58,8 +59,12 @@ turns = Table(
 )
 titles = Table("thread_titles", metadata, Column("key", String, primary_key=True), Column("title", Text))
 
+DECIDED = (turns.c.status == "running") & turns.c.request.is_not(None)
+"""A question whose request was decided, and which isn't answered yet."""
 Asked = tuple[str, int]
 """A question: its thread's key, and its number there."""
+STOPS_S = 5.0
+"""Seconds that a question which was stopped may take to end."""
 LAPSED = "the thread went on before anybody decided whether an expert may be asked"
 
 
@@ -76,6 +81,7 @@ class Turns:
         with self._begun() as db:
             metadata.create_all(db)
             # One process owns a workspace: what was running when it was opened runs no more.
+            db.execute(update(turns).where(DECIDED).values(status="waiting"))
             db.execute(update(turns).where(turns.c.status == "running").values(status="interrupted"))
 
     def close(self) -> None:
@@ -83,8 +89,9 @@ class Turns:
         self._engine.dispose()
 
     def begin(self, key: str, question: str, scope: Scope) -> Asked:
-        """Write a question down. A request that still waits in its thread lapses."""
+        """Write a question down. A request that still waits in its thread lapses. Raises `ThreadBusyError`."""
         with self._begun() as db:
+            alone(db, key)
             for waits in db.execute(select(turns).where(turns.c.key == key, turns.c.status == "waiting")).all():
                 lapse(db, waits)
             highest = db.scalar(select(func.max(turns.c.number)).where(turns.c.key == key)) or 0
@@ -93,16 +100,53 @@ class Turns:
             db.execute(insert(turns).values(key=key, number=highest + 1, status="running", **values, **times))
         return key, highest + 1
 
+    @retry(
+        retry=retry_if_exception_type(ThreadBusyError),
+        stop=stop_after_delay(STOPS_S),
+        wait=wait_fixed(0.05),
+        reraise=True,
+    )
+    async def begun(self, key: str, question: str, scope: Scope) -> Asked:
+        """`begin`, once a question that was stopped has ended, which takes it until its next token."""
+        return await asyncio.to_thread(self.begin, key, question, scope)
+
     def finish(self, asked: Asked, answer: Answer) -> None:
         """Keep what a question was answered with: it is done, or waits for a person."""
         with self._begun() as db:
             db.execute(update(turns).where(one(asked)).values(**values_of(answer)))
 
+    def deciding(self, key: str, request: str) -> None:
+        """A request was decided, and its question is answered again: nobody else may decide it meanwhile.
+
+        Raises `ThreadBusyError`.
+        """
+        with self._begun() as db:
+            alone(db, key)
+            db.execute(update(turns).where(waits(key, request)).values(status="running", changed=now()))
+
     def decided(self, key: str, request: str, answer: Answer) -> None:
         """Keep what became of a question whose request was decided."""
-        waits = (turns.c.key == key) & (turns.c.request == request)
         with self._begun() as db:
-            db.execute(update(turns).where(waits).values(**values_of(answer)))
+            db.execute(update(turns).where(waits(key, request)).values(**values_of(answer)))
+
+    def undecided(self, key: str, request: str) -> None:
+        """Nothing came of a decision: where the question has no other answer since, it waits as before."""
+        with self._begun() as db:
+            db.execute(update(turns).where(waits(key, request)).values(status="waiting"))
+
+    @asynccontextmanager
+    async def going_on(self, key: str, request: str) -> AsyncIterator[Callable[[Event], Awaitable[None]]]:
+        """`following`, for a question whose request was decided. Raises `ThreadBusyError`."""
+
+        async def shown(event: Event) -> None:
+            if event.answer is not None:
+                await asyncio.to_thread(self.decided, key, request, event.answer)
+
+        await asyncio.to_thread(self.deciding, key, request)
+        try:
+            yield shown
+        finally:
+            await asyncio.to_thread(self.undecided, key, request)
 
     def left(self, asked: Asked, error: str | None = None) -> None:
         """A question is answered no further: where it has no answer yet, it was interrupted."""
@@ -194,6 +238,22 @@ class Turns:
     def _begun(self) -> Iterator[Connection]:
         with workspace_errors(self._path), self._engine.begin() as db:
             yield db
+
+
+def alone(db: Connection, key: str) -> None:
+    """Raise `ThreadBusyError` where a question of a thread is being answered; nothing changes that until `db` is done.
+
+    SQLite has one writer, and whoever changes anything is that until the end, though there be nothing to change.
+    """
+    db.execute(update(turns).where(turns.c.key.is_(None)).values(status="running"))
+    if db.scalar(select(func.count()).where(turns.c.key == key, turns.c.status == "running")):
+        thread = key.partition("/")[2]
+        raise ThreadBusyError(f"a question is being answered in thread {thread!r}; wait for its answer, or stop it")
+
+
+def waits(key: str, request: str) -> Any:
+    """The row of the question that waits for a request, or did until it was decided a moment ago."""
+    return (turns.c.key == key) & (turns.c.request == request)
 
 
 def one(asked: Asked) -> Any:
