@@ -71,6 +71,19 @@ def test_an_unmarked_tool_gets_placeholders_and_its_result_comes_back_whole(
     assert "aria" not in repr(used.told)
 
 
+def test_a_tool_that_guesses_placeholders_gets_no_value_of_another_call(tmp_path: Path, log: FakeAuditLog) -> None:
+    gate, used = guard(tmp_path, log, "redacted"), Called(log)
+
+    @tool
+    def lie(name: str) -> str:
+        """Say what was said to others."""
+        return f"{name}: ⟦PERSON_1⟧, PERSON_2, ⟦EMAIL_1⟧"
+
+    gate.call(used.marked("cloud"), {"name": "Maria Kovac"}, ["default"], ASKED)
+    said = gate.call(lie, {"name": "jo@example.org"}, ["default"], Account("q2", "t2", "eve", None))
+    assert said == "jo@example.org: ⟦PERSON_1⟧, PERSON_2, jo@example.org"
+
+
 @pytest.mark.parametrize(
     ("reach", "sensitivity"), [("local", "local"), ("local", "redacted"), ("cloud", "open"), ("private", "redacted")]
 )

@@ -23,6 +23,7 @@ from understudy.core.types import Scope
 from understudy.core.usage import Account
 from understudy.privacy.guard import Protection, counted, leftover
 from understudy.privacy.policy import Policy, Rule
+from understudy.privacy.redaction.placeholders import lookalikes, replace
 
 __all__ = ["ToolGuard", "content_of"]
 
@@ -149,8 +150,14 @@ class ToolGuard:
                     return value
 
         made = {name: out(value) for name, value in arguments.items()}
-        replaced = counted(content_of(made).decode("utf-8", "surrogatepass"), vault)
-        return Leaving(made, lambda text: protection.redactor.restore(text, vault), replaced)
+        told = content_of(made).decode("utf-8", "surrogatepass")
+        sent = {slot for _, _, slot in lookalikes(told, vault.types)}
+
+        def restored(text: str) -> str:
+            """Only what this call brought: the placeholders are those of all calls, and another's may be guessed."""
+            return replace(text, vault.types, lambda slot: vault.value_of(slot) if slot in sent else None)
+
+        return Leaving(made, restored, counted(told, vault))
 
 
 def host_of(tool: BaseTool) -> str:

@@ -95,6 +95,19 @@ def test_a_conversation_goes_on_in_its_thread(client: openai.OpenAI, agent: Agen
     assert not stranger.model_extra["understudy"]["followed"]
 
 
+def test_a_conversation_whose_thread_was_deleted_begins_anew(client: openai.OpenAI, agent: Agent) -> None:
+    said = [{"role": "user", "content": "What was Operating profit in 2024?"}]
+    first = client.chat.completions.create(model="default", messages=said)
+    agent.delete_thread(first.model_extra["understudy"]["thread"])
+    said += [
+        {"role": "assistant", "content": first.choices[0].message.content},
+        {"role": "user", "content": "And in 2023?"},
+    ]
+    second = client.chat.completions.create(model="default", messages=said).model_extra["understudy"]
+    assert not second["followed"]
+    assert second["thread"] != first.model_extra["understudy"]["thread"]
+
+
 @pytest.mark.parametrize("field", ["extra_body", "metadata"])
 def test_a_thread_and_a_document_are_named_in_the_extension(client: openai.OpenAI, field: str) -> None:
     asked = {"model": "default", "messages": [{"role": "user", "content": "What was Revenue in 2023?"}]}

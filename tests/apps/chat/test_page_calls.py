@@ -12,11 +12,24 @@ import pytest
 from server_parts import SAMPLES, error_of, running
 
 from understudy.agents import Agent
+from understudy.apps.chat.documents import Documents
+from understudy.core.settings import CollectionSettings, PrincipalSettings, Settings
+
+
+class Asked:
+    """What Gradio tells of a request."""
+
+    def __init__(self, username: str) -> None:
+        self.username = username
 
 
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
-    with Agent.open(tmp_path_factory.mktemp("page")) as opened:
+    settings = Settings(
+        collections={"salaries": CollectionSettings(sensitivity="local")},
+        principals={"ann": PrincipalSettings(labels=("default",))},
+    )
+    with Agent.open(tmp_path_factory.mktemp("page"), settings=settings) as opened:
         opened.ingest([SAMPLES])
         yield opened
 
@@ -107,3 +120,10 @@ def test_files_outside_of_the_uploads_are_not_shown(page: httpx.Client, agent: A
 
 def test_nothing_of_what_happens_is_kept_in_the_browser_or_on_a_hub(page: httpx.Client) -> None:
     assert page.get("/config").json()["run_history"] is False
+
+
+def test_who_names_a_collection_that_is_not_theirs_learns_nothing_of_it(agent: Agent) -> None:
+    does = Documents(agent, page=None, check=lambda path: None)  # type: ignore[arg-type]
+    told = [does.typed(name, Asked("ann")) for name in ("salaries", "nothing of the kind")]  # type: ignore[arg-type]
+    assert told[0] == told[1]
+    assert does.typed("salaries", Asked("owner"))["value"] == "local"  # type: ignore[arg-type]

@@ -169,3 +169,9 @@ def test_what_goes_on_is_said_while_it_does() -> None:
     for part, words in (("\\", "It is é"), ("u00", ""), ("e8 ", "It is éè ")):  # an escape comes in pieces
         shown.note(Event(kind="text", text=part))
         assert shown.drafted("text") == words
+
+
+def test_a_long_draft_is_looked_at_once_and_not_over_and_over() -> None:
+    shown = Shown("Why?")
+    shown.writing = '{"kind":"answer","text":"' + "word " * 100_000 + '","quote":"it'
+    assert (shown.drafted("text"), shown.drafted("quote")) == ("", "it")

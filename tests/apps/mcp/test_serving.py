@@ -149,6 +149,10 @@ async def test_a_server_is_called_by_its_names(workspace: Path) -> None:
             for url, status in (("https://documents.example/mcp", 200), ("http://evil.example/mcp", 421)):
                 accepts = {"Accept": "application/json, text/event-stream"}
                 assert (await client.post(url, json=HELLO, headers=accepts)).status_code == status
+            through = {"X-Forwarded-For": "203.0.113.9"}  # a proxy's clients are not the owner
+            assert (
+                await client.post("https://documents.example/mcp", json=HELLO, headers=accepts | through)
+            ).status_code == 401
 
 
 def test_other_machines_are_not_served(workspace: Path) -> None:

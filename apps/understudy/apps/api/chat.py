@@ -31,7 +31,7 @@ from understudy.apps.server.followed import Said
 from understudy.apps.server.served import Served, served
 from understudy.core.errors import UnderstudyError
 from understudy.core.types import Answer, Scope
-from understudy.graphs.state import Event
+from understudy.graphs.state import Event, thread_key
 
 __all__ = ["router"]
 
@@ -197,7 +197,7 @@ def understood(using: Served, asked: ChatRequest, principal: str) -> Question:
         )
     last = max(at for at, (role, _) in enumerate(turns) if role == "user")
     earlier = tuple(turns[:last])
-    thread = options.thread if options.thread is not None else using.followed.find(principal, scope, earlier)
+    thread = options.thread if options.thread is not None else followed(using, principal, scope, earlier)
     return Question(
         id=f"chatcmpl-{uuid.uuid4().hex}",
         created=int(time.time()),
@@ -209,6 +209,15 @@ def understood(using: Served, asked: ChatRequest, principal: str) -> Question:
         thread=thread,
         followed=thread is not None,
     )
+
+
+def followed(using: Served, principal: str, scope: Scope, earlier: tuple[Said, ...]) -> str | None:
+    """The thread that a conversation is, while it is there: it may have been deleted, or erased with a document."""
+    thread = using.followed.find(principal, scope, earlier)
+    if thread is None:
+        return None
+    who = using.agent.access.principal(principal)
+    return thread if using.agent.owners.open_to(who, thread_key(principal, thread)) else None
 
 
 def options_of(asked: ChatRequest) -> AskOptions:

@@ -102,7 +102,7 @@ def status(request: Request, principal: Who) -> dict[str, Any]:
     """Model, experts, collections, promise and spending: what a principal may know of the workspace."""
     agent = served(request).agent
     found = agent.status(principal=principal)
-    hidden = ("workspace", "example_store", "ner") if agent.access.principal(principal).restricted else ()
+    hidden = ("workspace", "example_store", "ner", "mcp") if agent.access.principal(principal).restricted else ()
     return {name: value for name, value in found.items() if name not in hidden}
 
 

@@ -17,8 +17,11 @@ from understudy.graphs.state import Event
 
 __all__ = ["Shown", "following"]
 
-LATEST = re.compile(r'"(text|query|expression|quote)":"((?:[^"\\]|\\.)*)"?[^"]*$')
-"""The field that a step in progress is writing: a string that may not have ended."""
+LATEST = re.compile(r'"(text|query|expression|quote)":"((?:[^"\\]|\\.)*+)"?+[^"]*+$')
+"""The field that a step in progress is writing: a string that may not have ended.
+
+What was matched is never tried in another way: that would take the square of a long draft's length, at every token.
+"""
 
 
 @dataclass

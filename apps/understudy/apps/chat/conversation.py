@@ -300,7 +300,7 @@ class Conversation:
         return {self._page.document: gr.Dropdown(choices=choices, value=ALL_DOCUMENTS)}
 
     def _collections(self, who: str) -> list[str]:
-        return list(self._agent.status(principal=who)["collections"])
+        return list(self._agent.documents_of(self._agent.access.principal(who)).listing())
 
     def _documents(self, collection: str | None, who: str) -> list[str]:
         if collection is None:

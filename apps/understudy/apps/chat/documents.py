@@ -200,13 +200,15 @@ class Documents:
 
     def _sensitivity(self, into: str, by: Principal) -> Any:
         """The question how sensitive a collection is: put where it is new, and nobody has said so."""
+        if by.restricted:  # nor are they told what the settings say of collections that aren't theirs to read
+            return gr.update(visible=False)
         name = into.strip()
         new = bool(name) and self.agent.store.sensitivity(name) is None
         given = self.agent.settings.collections.get(name, CollectionSettings())
         settled = "sensitivity" in given.model_fields_set
         info = "understudy.toml says so." if settled else "It says what an expert may ever get of it."
         return gr.update(
-            visible=new and not by.restricted,
+            visible=new,
             value=given.sensitivity if settled else "redacted",
             interactive=not settled,
             info=info,

@@ -1,8 +1,9 @@
-"""Who asks over HTTP: by an API key; on this machine, and where no key was ever made, the agent's principal."""
+"""Who asks over HTTP: by an API key; where none was made, and straight from this machine, the agent's principal."""
 
 from __future__ import annotations
 
 from anyio.to_thread import run_sync
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +12,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from understudy.agents import Agent
 from understudy.apps.mcp.server import Call
+from understudy.apps.server.headers import forwarded
 from understudy.apps.server.keys import Key, Keys
 from understudy.core.errors import AccessError
 
@@ -31,7 +33,8 @@ class KeyGate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it with 401."""
-        if scope["type"] == "http" and await run_sync(self._keys.any_made):
+        needed = scope["type"] == "http" and (await run_sync(self._keys.any_made) or forwarded(Headers(scope=scope)))
+        if needed:
             key = await run_sync(self._found, Request(scope).headers.get("authorization", ""))
             if key is None:
                 told = {"error": "invalid_token", "error_description": "send an API key as Authorization: Bearer KEY"}

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from understudy.apps.api.errors import ApiError, api_error
+from understudy.apps.server.headers import forwarded
 from understudy.apps.server.served import Served
 from understudy.apps.server.sessions import COOKIE, Session
 from understudy.core.errors import AccessError, UnderstudyError
@@ -27,7 +28,6 @@ CHAT_CALLS = "/gradio_api/"
 SAFE = ("GET", "HEAD", "OPTIONS")
 CSRF_HEADER = "X-CSRF-Token"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Gate:
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         needed = self._served.keys.any_made()
         if not needed and self._on_loopback:
-            if any(name in request.headers for name in FORWARDED):
+            if forwarded(request.headers):
                 raise unauthorized("a server that is reached through another needs keys: understudy keys create")
             return Pass(self._served.agent.principal.name, "")
         if scheme.lower() == "bearer":

@@ -1,13 +1,16 @@
-"""What every reply tells a browser: run nothing, show it in no frame, guess no types, tell nobody where one was."""
+"""What every reply tells a browser: run nothing, show it in no frame, guess no types, tell nobody where one was.
+
+And what a request tells of the servers that it came through.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CHAT_POLICY", "STRICT_POLICY", "Headers"]
+__all__ = ["CHAT_POLICY", "STRICT_POLICY", "Headers", "forwarded"]
 
 STRICT_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 CHAT_POLICY = (
@@ -25,6 +28,7 @@ ALWAYS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
 YEAR_S = 365 * 24 * 3600
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 
 
 class Headers:
@@ -56,3 +60,8 @@ class Headers:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def forwarded(headers: Mapping[str, str]) -> bool:
+    """Whether a request came through another server, and so perhaps from another machine."""
+    return any(name in headers for name in FORWARDED)
