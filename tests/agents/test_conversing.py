@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_openai import serving
@@ -28,6 +29,7 @@ from understudy.core.settings import (
     Settings,
 )
 from understudy.core.types import Scope
+from understudy.privacy.audit.reading import Selection
 
 QUESTION = "When does the night train to Oslo leave?"
 TEXT = "# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.\n"
@@ -307,3 +309,23 @@ def test_a_local_answer_has_a_receipt_of_nothing(agent: Agent) -> None:
     answer = agent.ask(QUESTION)
     receipt = agent.receipt(answer.thread, 1)
     assert (receipt.bytes, receipt.sent, receipt.experts, receipt.always_usd) == (0, 0, (), None)
+
+
+def test_a_threads_receipts_are_each_answers_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving("ok") as server, Agent.open(folder, settings=with_expert(server.url)) as agent:
+        thread = agent.ask(QUESTION).thread
+        agent.ask("From which platform does it leave?", thread=thread)
+        reads: list[Selection] = []
+        records = agent.audit.records
+
+        def counted(selection: Selection) -> list[dict[str, Any]]:
+            reads.append(selection)
+            return records(selection)
+
+        monkeypatch.setattr(agent.audit, "records", counted)
+        found = agent.receipts(thread)
+        assert len(reads) == 1
+        assert list(found) == [1, 2]
+        assert [r.sent for r in found.values()] == [1, 1]
+        assert sum(r.bytes for r in found.values()) == sum(r["bytes"] for r in records(Selection(kind="egress")))
+        assert all(r.always_usd is not None for r in found.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, cast
@@ -101,21 +101,29 @@ class Conversing(Assembly):
 
     def receipt(self, thread: str, turn: int, *, principal: str | None = None) -> Receipt:
         """What left the machine for an answer, and what it cost, by the audit log. Raises `ScopeError`."""
+        found = self.receipts(thread, principal=principal).get(turn)
+        if found is None:
+            raise ScopeError(f"thread {thread!r} has no question {turn}")
+        return found
+
+    def receipts(self, thread: str, *, principal: str | None = None) -> dict[int, Receipt]:
+        """`receipt` of every question of a thread, by number: log and checkpoints are read once for all of them."""
         who = self._who(principal)
         key = self._own(thread, who)
-        turns = {t.number: t for t in self.turns.of(key)}
-        if turn not in turns:
-            raise ScopeError(f"thread {thread!r} has no question {turn}")
-        found, later = turns[turn], turns.get(turn + 1)
-        ended = None if later is None else datetime.fromisoformat(later.asked)
-        asked = Selection(datetime.fromisoformat(found.asked), ended, thread=thread)
-        state = None if found.answer is None else self._loop.run(self._state_at(key, found))
-        own = [r for r in self.audit.records(asked) if r.get("principal", who.name) == who.name]
-        return receipt_of(own, self._always(state))
+        turns = self.turns.of(key)
+        noted = [r for r in self.audit.records(Selection(thread=thread)) if r.get("principal", who.name) == who.name]
+        begun = [datetime.fromisoformat(t.asked) for t in turns]
+        own: list[list[dict[str, Any]]] = [[] for _ in turns]
+        for record in noted:  # an answer's own are those from its question on until the next
+            at = bisect_right(begun, datetime.fromisoformat(record["time"])) - 1
+            if at >= 0:
+                own[at].append(record)
+        states = self._loop.run(self._states(key, turns)) if self.settings.experts else {}
+        return {t.number: receipt_of(own[at], self._always(states.get(t.number))) for at, t in enumerate(turns)}
 
     def _always(self, state: AskState | None) -> float | None:
         """About what the cheapest expert would have cost."""
-        if state is None or not self.settings.experts:
+        if state is None:
             return None
         evidence, draft = evidence_of(state), Draft.model_validate(state["draft"]) if state["draft"] else None
         history = [t["question"] for t in state["turns"][:-1]]
@@ -155,7 +163,7 @@ class Conversing(Assembly):
             raise ScopeError(f"thread {thread!r} has no answered question {turn}")
         judged = good if said is None else False
         with self.traffic.shared():
-            state = self._loop.run(self._state_at(key, found))
+            state = self._loop.run(self._states(key, [found])).get(turn)
             permit = self.owners.enter(who, thread, found.collection)
             if state is not None:
                 self._feedback(state, found, permit, judged, said)
@@ -241,15 +249,20 @@ class Conversing(Assembly):
             raise ScopeError(f"there is no thread {thread!r} of yours")
         return key
 
-    async def _state_at(self, key: str, turn: Turn) -> AskState | None:
-        """What the graph held when a question was answered; `None` where its checkpoints are gone."""
-        assert turn.answer is not None
-        wanted = turn.answer.model_dump(mode="json")
+    async def _states(self, key: str, turns: Sequence[Turn]) -> dict[int, AskState]:
+        """What the graph held when questions were answered, by number; without those whose checkpoints are gone."""
+        wanted = {t.number: t.answer.model_dump(mode="json") for t in turns if t.answer is not None}
+        found: dict[int, AskState] = {}
         config: Any = {"configurable": {"thread_id": key}}
         async for held in self._graph.aget_state_history(config):
-            if held.values.get("answer") == wanted:
-                return cast("AskState", held.values)
-        return None
+            answer = held.values.get("answer")
+            number = next((n for n, given in wanted.items() if given == answer), None) if answer else None
+            if number is not None:
+                del wanted[number]
+                found[number] = cast("AskState", held.values)
+            if not wanted:
+                break
+        return found
 
 
 def location_of(document: Document, at: int) -> str:

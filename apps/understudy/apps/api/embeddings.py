@@ -75,7 +75,7 @@ async def embeddings(request: Request, asked: EmbeddingsRequest, principal: Who)
                     end.result()
                     return Response(status_code=CLIENT_GONE)
             vectors += await asyncio.to_thread(encoder.embed_documents, texts[at : at + AT_ONCE])
-    tokens = encoder.count(texts)
+    tokens = await asyncio.to_thread(encoder.count, texts)
     shown = [packed(v) if asked.encoding_format == "base64" else v for v in vectors]
     data = [Embedding(index=n, embedding=v) for n, v in enumerate(shown)]
     return Embeddings(data=data, model=MODEL, usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens))

@@ -125,9 +125,7 @@ class Conversation:
         }
 
     def _read(self, thread: str, who: str) -> tuple[list[Turn], dict[int, Receipt]]:
-        turns = self._agent.thread(thread, principal=who)
-        answered = [t.number for t in turns if t.answer is not None]
-        return turns, {number: self._agent.receipt(thread, number, principal=who) for number in answered}
+        return self._agent.thread(thread, principal=who), self._agent.receipts(thread, principal=who)
 
     async def _approval(self, request: str | None, who: str) -> Update:
         """The card of what waits for a person, if anything does."""
@@ -186,12 +184,8 @@ class Conversation:
             text = message if verdict == "edit" else ""
             return self._agent.adecide(waits, verdict, text, principal=who)  # type: ignore[arg-type]
 
-        turns = await asyncio.to_thread(self._agent.thread, thread, principal=who)
-        earlier, receipts = turns[:-1], {}
-        for turn in earlier:
-            if turn.answer is not None:
-                receipts[turn.number] = await asyncio.to_thread(self._agent.receipt, thread, turn.number, principal=who)
-        before = {page.waiting: gr.Group(visible=False), page.past: render.conversation(earlier, receipts)}
+        turns, receipts = await asyncio.to_thread(self._read, thread, who)
+        before = {page.waiting: gr.Group(visible=False), page.past: render.conversation(turns[:-1], receipts)}
         async for update in self._going(request, thread, str(held["question"]), events, before):
             yield update
 
