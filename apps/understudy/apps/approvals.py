@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +11,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Column, Table
 
-from understudy.apps.command import Json, opened, print_json
+from understudy.apps.command import Json, located, opened, print_json, typed_in
 from understudy.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,13 +57,12 @@ def approve(context: typer.Context, request: Id, as_json: Json = False) -> None:
 def edit(
     context: typer.Context,
     request: Id,
-    text: Annotated[Path, typer.Argument(help="A file with the message to send in its place; - for stdin.")],
+    text: Annotated[str, typer.Argument(help="A file with the message to send in its place; - for stdin.")],
     as_json: Json = False,
 ) -> None:
     """Send another message; it passes the guard again."""
-    written = read(text)
     with opened(context) as agent:
-        answer = agent.edit(request, written)
+        answer = agent.edit(request, read(text))
     tell(answer, as_json)
     if answer.status == "waiting":
         told.print(f"the guard changed the message, so it was not sent; it waits again as {answer.approval}")
@@ -83,10 +80,10 @@ def refuse(
         tell(agent.refuse(request, reason), as_json)
 
 
-def read(path: Path) -> str:
+def read(path: str) -> str:
     """A message that a person wrote. Raises `UserError`."""
     try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        text = typed_in() if path == "-" else located(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from understudy.apps.command import Json
+from understudy.apps.command import Json, borrowed, located
 from understudy.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,8 +65,13 @@ def list_records(
 @audit.command("verify")
 def verify_log(
     context: typer.Context,
-    file: Annotated[Path | None, typer.Option(help="Check this export instead.")] = None,
-    key: Annotated[Path | None, typer.Option(help="The key's file, for an export; the workspace's by default.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Check this export instead.", parser=located, metavar="FILE")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="The key's file, for an export; the workspace's by default.", parser=located, metavar="FILE"),
+    ] = None,
     anchor: Annotated[str | None, typer.Option(help="NUMBER:CODE that an earlier check printed as the head.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -92,7 +97,9 @@ def verify_log(
 @audit.command("export")
 def export_records(
     context: typer.Context,
-    to: Annotated[Path | None, typer.Option("--out", help="A file, instead of stdout.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="A file, instead of stdout.", parser=located, metavar="FILE")
+    ] = None,
     since: Since = None,
     until: Until = None,
     thread: Thread = None,
@@ -129,6 +136,11 @@ def opened(context: typer.Context) -> Iterator[SqliteAuditLog]:
     from understudy.privacy.audit.files import AuditFiles
     from understudy.privacy.audit.log import SqliteAuditLog
 
+    agent = borrowed(context)
+    if agent is not None:
+        agent.principal.administers("read the audit log")
+        yield agent.audit
+        return
     workspace = Workspace.existing(context.obj["workspace"])
     with workspace.owned():
         settings = Settings.load(workspace.settings)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from understudy.apps.approvals import approvals
 from understudy.apps.auditing import audit
-from understudy.apps.command import Json, opened, print_json
+from understudy.apps.command import Json, located, opened, print_json
 from understudy.apps.key_commands import keys
 from understudy.apps.mcp.command import mcp
 from understudy.apps.serving import chat, serve
@@ -84,7 +84,7 @@ def demo(
 @app.command()
 def ingest(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Folders and files.")],
+    paths: Annotated[list[Path], typer.Argument(help="Folders and files.", parser=located, metavar="PATH...")],
     collection: Collection = "default",
     sensitivity: Annotated[str | None, typer.Option(help="open, redacted (default) or local.")] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Take out documents whose file is gone.")] = False,
@@ -188,7 +188,10 @@ def status(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def calibrate(
     context: typer.Context,
-    picture: Annotated[Path | None, typer.Option(help="Draw the reliability diagram into this file.")] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Draw the reliability diagram into this file.", parser=located, metavar="FILE"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Derive the threshold anew, and show how far the confidence can be believed."""
@@ -323,7 +326,9 @@ def bench(
 @examples.command("export")
 def export_examples(
     context: typer.Context,
-    to: Annotated[Path | None, typer.Option("--out", help="A file, instead of stdout.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="A file, instead of stdout.", parser=located, metavar="FILE")
+    ] = None,
     collection: Annotated[str | None, typer.Option(help="Only this collection's.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also those kept for testing, and rejected ones with the reason.")
@@ -373,20 +378,26 @@ def train(
         raise UserError(f"there is no model {model!r} to train; name reader or planner")
 
 
-def main() -> None:
+def run(command: list[str]) -> int:
     """Run a command: 0 done, 1 it failed, 2 the input or the configuration is wrong, 130 stopped by Ctrl-C."""
     try:
-        app()
+        app(args=command)
     except UserError as error:
         typer.echo(f"understudy: {error}", err=True)
-        sys.exit(2)
+        return 2
     except UnderstudyError as error:
         typer.echo(f"understudy: {error}", err=True)
-        sys.exit(1)
+        return 1
     except SystemExit as stop:  # Typer turns Ctrl-C into this exit code, and says nothing
         if stop.code == 130:
             typer.echo("understudy: stopped; what was finished is kept", err=True)
-        raise
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def main() -> None:
+    """Run the command that was typed, and end with its exit code."""
+    sys.exit(run(sys.argv[1:]))
 
 
 if __name__ == "__main__":

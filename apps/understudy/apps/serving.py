@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from understudy.apps.command import opened
+from understudy.apps.lending import lending
 from understudy.core.errors import MissingExtraError, SettingsError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def serving(context: typer.Context, host: str | None, port: int | None, on_ready
         from understudy.apps.server.run import listen, run
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "fastapi", "chat") from error
-    with opened(context) as agent:
+    with opened(context, own=True) as agent, lending(agent):
         given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         settings = agent.settings.server.model_copy(update=given)
         app = build_app(agent, settings, chat_page=True)

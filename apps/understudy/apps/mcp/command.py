@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from understudy.apps.command import opened
+from understudy.apps.lending import lending
 from understudy.core.errors import MissingExtraError
 
 __all__ = ["mcp"]
@@ -24,7 +25,7 @@ def mcp(
         raise MissingExtraError("mcp", "mcp")
     from understudy.apps.mcp.serving import serve_http, serve_stdio
 
-    with opened(context) as agent:
+    with opened(context, own=True) as agent, lending(agent):
         if http:
             serve_http(agent, host, port)
         else:
