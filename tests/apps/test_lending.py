@@ -105,6 +105,7 @@ def test_nobody_serves_it(tmp_path: Path) -> None:
     assert run_by_owner(tmp_path, [], str) is None, "a socket that a killed process left"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_owner_that_dies_is_told_of(served: Agent) -> None:
     def dying(_words: list[str]) -> int:
         raise SystemExit

@@ -247,6 +247,15 @@ def test_everyday_words_are_no_placeholders(words: str, redactor: Redactor, vaul
     assert redactor.restore(words, vault) == words
 
 
+@pytest.mark.parametrize(
+    ("reply", "back"),
+    [("In Place 1.", "In Oslo."), ("PLACE-1", "Oslo"), ("take place 1", "take place 1"), ("in place-1", "in place-1")],
+)
+def test_names_of_things_are_with_a_capital(reply: str, back: str, vault: Vault, redactor: Redactor) -> None:
+    assert vault.assign([("PLACE", "Oslo")]) == ["⟦PLACE_1⟧"]
+    assert redactor.restore(reply, vault) == back
+
+
 @pytest.mark.parametrize("reply", ["ACCOUNT_1", "[account 1]", "⟦ACCOUNT 1", r"ACCOUNT\_1", "account%5F1"])
 def test_they_are_with_brackets_or_an_underscore(reply: str, redactor: Redactor, vault: Vault) -> None:
     redactor.redact("0815", vault)

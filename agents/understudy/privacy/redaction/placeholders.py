@@ -17,6 +17,8 @@ OURS = frozenset({"⟦", "〚", "⟧", "〛", "\\u27e6", "\\u27e7", "%e2%9f%a6",
 """Brackets that nobody writes but around a placeholder: one of them alone goes too."""
 DISTINCT = frozenset(("PERSON", "ORGANISATION", "EMAIL", "IBAN", "NATIONAL_ID", "BIRTH_DATE", "IP", "URL"))
 """Types that stand for a placeholder without brackets or underscores too; "age 1" or "account 1" may be just that."""
+NAMED = frozenset(("PLACE", "ADDRESS", "PHONE", "CARD", "NAME"))
+"""Types that do so with a capital letter: "Place 3" was sent as a placeholder, "phone 2" may be just that."""
 BETWEEN = r"(?:\\?_|[\s\#-]|&\#95;|%5F){0,2}"
 NUMBERED = re.compile(r"[A-Za-z](?:\\?_|[\s#-]|&#95;|%5F){0,2}[0-9]", re.IGNORECASE)
 # Experts spell one type the American way.
@@ -72,7 +74,8 @@ def mended(text: str, types: frozenset[str], value_of: Callable[[Slot], str | No
     def filled(match: re.Match[str]) -> str:
         slot = slot_of(match)
         value = value_of(slot)
-        if value is None or not (slot[0] in DISTINCT or marked(match)):
+        capital = slot[0] in NAMED and match["kind"][0].isupper()
+        if value is None or not (slot[0] in DISTINCT or capital or marked(match)):
             return match[0]
         opening, closing, ending = match["open"] or "", match["close"] or "", match["ending"] or ""
         if opening and closing:
