@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -101,7 +102,8 @@ def test_several_at_once_get_each_their_own_output(served: Agent) -> None:
 def test_nobody_serves_it(tmp_path: Path) -> None:
     assert run_by_owner(tmp_path, [], str) is None
     with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(tmp_path / SOCKET))
+        dead.bind(str(tmp_path / "dead"))
+    (tmp_path / SOCKET).write_text(str(tmp_path / "dead"))
     assert run_by_owner(tmp_path, [], str) is None, "a socket that a killed process left"
 
 
@@ -118,6 +120,9 @@ def test_the_socket_is_the_owners_alone_and_goes_with_the_server(served: Agent) 
     path = served.workspace.root / SOCKET
     with lending(served, len):
         assert path.stat().st_mode & 0o777 == 0o600
+        there = Path(path.read_text())
+        assert (there.stat().st_mode & 0o777, there.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        shutil.copytree(served.workspace.root, served.workspace.root.parent / "copy")  # a backup while it is served
     assert not path.exists()
     streams = sys.stdout, sys.stderr
     with lending(served, len):

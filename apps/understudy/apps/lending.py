@@ -1,8 +1,8 @@
-"""A workspace belongs to one process. While that serves, it runs other commands too, through a socket in the workspace.
+"""A workspace belongs to one process. While that serves, it runs other commands too, through a socket of its own.
 
 The command line goes over as it was typed, with the folder it was typed in; what the command prints comes back as it is
-printed, and its exit code last. Whoever can open the workspace's folder can do so: it is its owner's alone (mode 0700),
-and on Linux the other side's user is checked too.
+printed, and its exit code last. A file in the workspace says where the socket is: a socket there could not be copied
+with the folder, and its path may be too long. Both are their owner's alone; on Linux the other side's user is checked.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shutil
 import socket
 import struct
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,13 +25,15 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from understudy.core.errors import WorkspaceError
+from understudy.core.workspace import write_atomically
 
 if TYPE_CHECKING:
     from understudy.agents import Agent
 
 __all__ = ["SOCKET", "Lent", "lending", "lent", "run_by_owner"]
 
-SOCKET = "socket"
+SOCKET = "socket.path"
+"""The file that says where it is."""
 LONGEST_COMMAND = 1 << 20
 Run = Callable[[list[str]], int]
 
@@ -63,7 +67,7 @@ def lent() -> Lent | None:
 class Routed(TextIOBase):
     """A standard stream that takes what a lent command prints to who asked for it."""
 
-    encoding, errors = "utf-8", "strict"  # type: ignore[assignment]
+    encoding, errors = "utf-8", "strict"
 
     def __init__(self, own: IO[str], name: str) -> None:
         self.own, self._name = own, name
@@ -102,17 +106,13 @@ def lending(agent: Agent, run: Run | None = None) -> Iterator[None]:
     """
     if run is None:
         from understudy.apps.cli import run
-    path = agent.workspace.root / SOCKET
+    told = agent.workspace.root / SOCKET
+    path = Path(tempfile.mkdtemp(prefix="understudy-")) / "socket"
     listening = socket.socket(socket.AF_UNIX)
-    path.unlink(missing_ok=True)  # of a process that was killed: who serves owns the workspace
-    try:
-        listening.bind(str(path))
-    except OSError:  # the path is too long for a socket, or the file system knows none
-        listening.close()
-        yield
-        return
+    listening.bind(str(path))
     path.chmod(0o600)
     listening.listen()
+    write_atomically(told, str(path))
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Routed(sys.stdout, "out"), Routed(sys.stderr, "err")
     threading.Thread(target=accept, args=(listening, agent, run), daemon=True, name="lending").start()
@@ -120,7 +120,8 @@ def lending(agent: Agent, run: Run | None = None) -> Iterator[None]:
         yield
     finally:
         sys.stdout, sys.stderr = streams
-        path.unlink(missing_ok=True)
+        told.unlink(missing_ok=True)
+        shutil.rmtree(path.parent, ignore_errors=True)
         with suppress(OSError):
             listening.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection
         listening.close()
@@ -174,7 +175,7 @@ def run_by_owner(workspace: Path, command: list[str], stdin: Callable[[], str]) 
     connection = socket.socket(socket.AF_UNIX)
     with connection:
         try:
-            connection.connect(str(workspace / SOCKET))
+            connection.connect((workspace / SOCKET).read_text(encoding="utf-8"))
         except OSError:
             return None
         asked = {"command": command, "folder": os.getcwd(), "stdin": stdin()}
