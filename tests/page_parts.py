@@ -6,30 +6,18 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from browser_parts import CHROMIUM, FLAGS, IMAGES, PATIENCE_MS
 from server_parts import eventually
+
+__all__ = ["IMAGES", "browser", "overflows", "shown", "visiting"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Browser, Page
-
-CHROMIUM = "/usr/bin/chromium"
-PATIENCE_MS = 60_000
-"""Machines that test several things at once are slow."""
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 
 @contextmanager
@@ -65,12 +53,10 @@ def shown(pages: dict[str, Callable[[], None]], principal: str | None = None) ->
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=PATIENCE_MS)
+    from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playing:
-        opened = playing.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        opened = playing.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:
             yield opened
         finally:

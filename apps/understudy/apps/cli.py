@@ -14,6 +14,7 @@ from rich.console import Console
 from understudy.apps.approvals import approvals
 from understudy.apps.auditing import audit
 from understudy.apps.command import Json, located, opened, print_json
+from understudy.apps.exporting import examples
 from understudy.apps.key_commands import keys
 from understudy.apps.mcp.command import mcp
 from understudy.apps.serving import chat, serve
@@ -31,7 +32,6 @@ app = typer.Typer(
 )
 starter = typer.Typer(help="The model that ships with Understudy.", no_args_is_help=True)
 app.add_typer(starter, name="starter")
-examples = typer.Typer(help="What experts have taught.", no_args_is_help=True)
 app.add_typer(examples, name="examples")
 adapters = typer.Typer(help="What was learned, by version.", no_args_is_help=True)
 app.add_typer(adapters, name="adapters")
@@ -321,39 +321,6 @@ def bench(
     from understudy.apps.bench import run
 
     print_json(run(suite, data, results, limit, seed, compare or ()))
-
-
-@examples.command("export")
-def export_examples(
-    context: typer.Context,
-    to: Annotated[
-        Path | None, typer.Option("--out", help="A file, instead of stdout.", parser=located, metavar="FILE")
-    ] = None,
-    collection: Annotated[str | None, typer.Option(help="Only this collection's.")] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also those kept for testing, and rejected ones with the reason.")
-    ] = False,
-) -> None:
-    """Write examples as JSONL that TRL and datasets read: prompt, completion, and where they come from."""
-    from collections import Counter
-
-    from understudy.core.workspace import write_atomically
-    from understudy.distillation.export import to_jsonl
-
-    with opened(context) as agent:
-        found = [row for row in agent.examples() if collection in (None, row["collection"])]
-    kept = [row for row in found if everything or (row["completion"] and row["role"] == "train")]
-    text = to_jsonl(kept)
-    if to is None:
-        typer.echo(text, nl=False)
-    else:
-        try:
-            write_atomically(to, text)
-        except OSError as error:
-            raise UserError(f"{to} can't be written: {error.strerror}") from error
-    err.print(f"{len(kept)} of {len(found)} examples written", highlight=False)
-    for reason, count in Counter(row["rejected"] for row in found if row["rejected"]).most_common():
-        err.print(f"{count} can't be trained on: {reason}", highlight=False, markup=False)
 
 
 @starter.command("train")

@@ -117,17 +117,23 @@ async def test_what_nobody_foresaw_is_one_line_too(
     assert "a secret of the" in caplog.text
 
 
-async def test_cancelling_stops_inference(owner: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+def endless(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Let the small model think until it is stopped: when it began, and when it was."""
     begun, stopped = threading.Event(), threading.Event()
 
-    def endless(*_: object, cancel: Any, **__: object) -> None:
+    def thinking(*_: object, cancel: Any, **__: object) -> None:
         begun.set()
         while not cancel():
             time.sleep(0.01)
         stopped.set()
         raise Stopped("stopped")
 
-    monkeypatch.setattr(SmallModel, "next_step", endless)
+    monkeypatch.setattr(SmallModel, "next_step", thinking)
+    return begun, stopped
+
+
+async def test_cancelling_stops_inference(owner: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, stopped = endless(monkeypatch)
     async with in_memory(owner) as session:
 
         async def asking() -> None:
@@ -143,16 +149,7 @@ async def test_cancelling_stops_inference(owner: Agent, monkeypatch: pytest.Monk
 
 
 async def test_a_client_that_goes_away_stops_inference(owner: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, stopped = threading.Event(), threading.Event()
-
-    def endless(*_: object, cancel: Any, **__: object) -> None:
-        begun.set()
-        while not cancel():
-            time.sleep(0.01)
-        stopped.set()
-        raise Stopped("stopped")
-
-    monkeypatch.setattr(SmallModel, "next_step", endless)
+    begun, stopped = endless(monkeypatch)
     async with in_memory(owner) as session, anyio.create_task_group() as group:
         group.start_soon(session.call_tool, "ask", {"question": "Why?"})
         assert await run_sync(begun.wait, 30)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -168,31 +169,16 @@ class OutcomeStore:
         if in_force <= 0 or not self._permitted(outcome.scope.collection) or (failed and outcome.probability >= 1):
             return
         quality = None if draft is None or expert is None else agreement(draft, expert)
-        collection = outcome.scope.collection
+        known = {
+            "role": role_of(outcome.question, outcome.scope),
+            "signals": json.dumps(outcome.signals if draft is not None else {}),
+            "probability": outcome.probability,
+            "in_force": in_force,
+            "quality": quality,
+            "failed": failed,
+        }
         with self._begun() as db:
-            db.execute(
-                insert(outcomes).values(
-                    id=uuid.uuid4().hex,
-                    collection=collection,
-                    role=role_of(outcome.question, outcome.scope),
-                    family=hashed(collection, family_of(outcome.question, outcome.scope)),
-                    asked=hashed(collection, folded(outcome.question)),
-                    said=None if draft is None else hashed(normalised(draft.text)),
-                    small_model=outcome.small_model,
-                    signals=json.dumps(outcome.signals if draft is not None else {}),
-                    drafted=draft is not None,
-                    probability=outcome.probability,
-                    in_force=in_force,
-                    quality=quality,
-                    failed=failed,
-                    measure=NAME,
-                    experts=self._experts,
-                    expert=None if expert is None else expert.expert,
-                    created=now(),
-                    grounds=grounds_text(outcome.grounds),
-                    rests_on=fingerprints(outcome.rests_on),
-                )
-            )
+            db.execute(insert(outcomes).values(self._row(outcome) | known))
 
     def tell(self, outcome: Outcome, quality: float | None) -> None:
         """Keep what a person said of a draft, in the place of what they said before.
@@ -205,35 +191,33 @@ class OutcomeStore:
         """
         if role_of(outcome.question, outcome.scope) == "calibrate":
             return
-        draft, right, collection = outcome.draft, outcome.expert, outcome.scope.collection
+        draft, right = outcome.draft, outcome.expert
         if quality is None and draft is not None and right is not None:
             quality = agreement(draft, right)
-        family = hashed(collection, family_of(outcome.question, outcome.scope))
+        said = {"role": TOLD, "signals": json.dumps(outcome.signals), "quality": quality, "failed": False}
+        row = self._row(outcome) | said | {"probability": 1.0, "in_force": 1.0}
         with self._begun() as db:
-            db.execute(delete(outcomes).where(outcomes.c.family == family, outcomes.c.role == TOLD))
-            db.execute(
-                insert(outcomes).values(
-                    id=uuid.uuid4().hex,
-                    collection=collection,
-                    role=TOLD,
-                    family=family,
-                    asked=hashed(collection, folded(outcome.question)),
-                    said=None if draft is None else hashed(normalised(draft.text)),
-                    small_model=outcome.small_model,
-                    signals=json.dumps(outcome.signals),
-                    drafted=draft is not None,
-                    probability=1.0,
-                    in_force=1.0,
-                    quality=quality,
-                    failed=False,
-                    measure=NAME,
-                    experts=self._experts,
-                    expert=None if right is None else right.expert,
-                    created=now(),
-                    grounds=grounds_text(outcome.grounds),
-                    rests_on=fingerprints(outcome.rests_on),
-                )
-            )
+            db.execute(delete(outcomes).where(outcomes.c.family == row["family"], outcomes.c.role == TOLD))
+            db.execute(insert(outcomes).values(row))
+
+    def _row(self, outcome: Outcome) -> dict[str, Any]:
+        """What every row keeps of a question, its draft and its expert."""
+        draft, collection = outcome.draft, outcome.scope.collection
+        return {
+            "id": uuid.uuid4().hex,
+            "collection": collection,
+            "family": hashed(collection, family_of(outcome.question, outcome.scope)),
+            "asked": hashed(collection, folded(outcome.question)),
+            "said": None if draft is None else hashed(normalised(draft.text)),
+            "small_model": outcome.small_model,
+            "drafted": draft is not None,
+            "measure": NAME,
+            "experts": self._experts,
+            "expert": None if outcome.expert is None else outcome.expert.expert,
+            "created": now(),
+            "grounds": grounds_text(outcome.grounds),
+            "rests_on": fingerprints(outcome.rests_on),
+        }
 
     def found(self, document: Scope) -> list[str]:
         """The outcomes that rest on a document."""
