@@ -22,7 +22,7 @@ demo: .venv/.ready ## the whole story on sample documents, two minutes at most, 
 	$(RUN)/understudy demo
 
 test: .venv/.ready ## all tests that need neither root nor minutes
-	$(RUN)/pytest -m "not e2e and not slow"
+	$(RUN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not e2e and not slow"
 
 test-slow: .venv/.ready ## tests that take minutes: a death at each step of an erasure
 	$(RUN)/pytest -m slow

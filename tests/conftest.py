@@ -1,4 +1,4 @@
-"""No network but loopback, and nothing of the caller's environment."""
+"""No network but loopback, nothing of the caller's environment, and a share of the cores for each worker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from pathlib import Path
 import pytest
 
 REAL_DATA = Path(os.environ.get("UNDERSTUDY_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give a worker of pytest-xdist cores of its own: models that compute with more threads than cores wait in vain."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None or not hasattr(os, "sched_setaffinity"):
+        return
+    free, number, count = sorted(os.sched_getaffinity(0)), int(worker["workerid"][2:]), worker["workercount"]
+    os.sched_setaffinity(0, free[number::count] or free)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -239,6 +239,29 @@ def test_thumbs_on_a_local_answer_label_its_draft(agent: Agent) -> None:
     assert agent.thread(answer.thread)[0].good is False
 
 
+def test_what_was_said_is_taken_back(agent: Agent) -> None:
+    question = not_calibrating("When does the night train to Oslo leave")
+    answer = agent.ask(question)
+    agent.feedback(answer.thread, 1, correction="at 22:40 from platform seven")
+    agent.feedback(answer.thread, 1)
+    assert (told(agent), agent.example_store.count()) == ([], 0)
+    (turn,) = agent.thread(answer.thread)
+    assert (turn.good, turn.correction) == (None, None)
+    assert agent.ask(question).text != "at 22:40 from platform seven"
+
+
+def test_each_persons_word_counts(folder: Path) -> None:
+    settings = Settings(principals={"ann": PrincipalSettings(labels=("default",))})
+    with Agent.open(folder, settings=settings) as agent:
+        question = not_calibrating("When does the night train to Oslo leave")
+        threads = {who: agent.ask(question, principal=who).thread for who in ("owner", "ann")}
+        agent.feedback(threads["owner"], 1, good=True)
+        agent.feedback(threads["ann"], 1, good=False, principal="ann")
+        assert told(agent) == [0.5]
+        agent.feedback(threads["ann"], 1, principal="ann")
+        assert told(agent) == [1.0]
+
+
 def test_a_question_that_tests_the_promise_gets_no_label_from_a_person(agent: Agent) -> None:
     stem = "When does the night train to Oslo leave"
     question = next(q for q in (f"{stem}{'?' * n}" for n in range(1, 40)) if role_of(q, Scope()) == "calibrate")

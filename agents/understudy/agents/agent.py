@@ -129,8 +129,8 @@ class Agent(Conversing, Studying):
     ) -> ErasureReport:
         """Erase a document with all that rests on it, so that no byte of it remains in the workspace.
 
-        Questions in progress are waited for; those asked meanwhile wait. An erasure that is killed is finished when the
-        workspace is next opened.
+        Questions in progress are waited for, but by a dry run; those asked meanwhile wait. An erasure that is killed is
+        finished when the workspace is next opened.
 
         Args:
             document: its id, or the path that it was ingested from.
@@ -147,7 +147,7 @@ class Agent(Conversing, Studying):
         """
         who = self._who(principal)
         who.administers("erase a document")
-        with self.traffic.alone(wait_s):
+        with self.traffic.shared() if dry_run else self.traffic.alone(wait_s):
             named = self.erasure.named(document, collection)
             return self.erasure.looked_at(named) if dry_run else self.erasure.erase(named, who.name)
 

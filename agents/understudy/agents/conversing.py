@@ -145,7 +145,7 @@ class Conversing(Assembly):
         Args:
             thread: of the question.
             turn: its number in the thread.
-            good: whether the answer is right; with neither, what was said before is taken back from the thread.
+            good: whether the answer is right; with neither, what was said before is taken back.
             correction: the right answer, where it isn't.
             principal: who says it: whose thread it is.
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from understudy.agents.adapters import Adapter
 from understudy.agents.kept import Kept, LlamaStates, shared
 from understudy.core.errors import InternalError, ModelFileError, QuestionError, Stopped
+from understudy.core.machine import cores
 from understudy.core.protocols import Cancel
 from understudy.core.usage import SmallTokens
 
@@ -63,7 +64,12 @@ class Engine:
         check_magic(path)
         try:
             self._llama: Any = llama_cpp.Llama(
-                str(path), n_ctx=context, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False
+                str(path),
+                n_ctx=context,
+                n_batch=512,
+                n_threads=threads or max(1, cores() // 2),
+                n_threads_batch=threads or cores(),
+                verbose=False,
             )
         except (ValueError, AssertionError, RuntimeError, OSError) as error:
             raise ModelFileError(f"{path}: llama.cpp can't load this model ({error}); is the file complete?") from error

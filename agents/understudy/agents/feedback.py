@@ -61,6 +61,7 @@ class Feedback:
         answer = turn.answer
         assert answer is not None
         if good is None and correction is None:
+            self._take_back(state, turn, permit)
             return
         if good is False or correction is not None:
             self._withdraw(state, answer, permit)
@@ -68,6 +69,20 @@ class Feedback:
         self._label(state, permit, good, said)
         if said is not None and (correction is not None or answer.route == "local"):
             self._teach(state, permit, said)
+
+    def _take_back(self, state: AskState, turn: Turn, permit: Permit) -> None:
+        """What they said before counts no more; an answer that was dropped for it is asked for again, once needed."""
+        principal, scope = permit.principal.name, Scope.model_validate(state["scope"])
+        self.deferral.store.untell(state["question"], scope, principal)
+        if turn.correction is not None:
+            self.records.withdraw(principal, scope.collection, turn.correction)
+
+        def said(example: Example) -> bool:
+            own = example.principal == principal and example.expert.expert.startswith(PERSON)
+            return own and example.scope == scope and folded(example.question) == folded(state["question"])
+
+        if self.examples.withdraw(said):
+            self.forget()
 
     def _withdraw(self, state: AskState, answer: Answer, permit: Permit) -> None:
         """An answer that was found wrong is given to nobody again, and teaches nothing."""
@@ -102,7 +117,7 @@ class Feedback:
             grounds=permit.grounds,
             rests_on=rests_of(state),
         )
-        self.deferral.told(outcome, 0.0 if said is None else None)
+        self.deferral.told(outcome, 0.0 if said is None else None, permit.principal.name)
 
     def _answer_of(self, state: AskState, answer: Answer, permit: Permit, correction: str | None) -> ExpertAnswer:
         """The right answer as a person has it, with quotes as far as its words stand in the evidence."""

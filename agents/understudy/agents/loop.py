@@ -19,6 +19,8 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._works: set[asyncio.Task[Any]] = set()
+        """In progress. What they leave running, such as a session with a server, is none of them."""
         self._thread = threading.Thread(target=self._loop.run_forever, name="understudy", daemon=True)
         self._thread.start()
 
@@ -37,24 +39,31 @@ class Loop:
 
     def _begun(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Work in an empty context: a caller that is itself traced by LangChain would hand its tracers down."""
-        return Context().run(asyncio.run_coroutine_threadsafe, work, self._loop)
+        return Context().run(asyncio.run_coroutine_threadsafe, self._working(work), self._loop)
+
+    async def _working(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        self._works.add(task)
+        try:
+            return await work
+        finally:
+            self._works.discard(task)
 
     def settle(self, seconds: float) -> None:
         """Let work in progress come to its end; what takes longer is cancelled."""
-        self.run(settled(seconds))
+        self.run(self._settled(seconds))
+
+    async def _settled(self, seconds: float) -> None:
+        others = self._works - {asyncio.current_task()}
+        if others:
+            _, late = await asyncio.wait(others, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def close(self) -> None:
         """Stop the loop."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-
-async def settled(seconds: float) -> None:
-    """Wait for all other tasks of this loop, and cancel those that take longer."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    if others:
-        _, late = await asyncio.wait(others, timeout=seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)

@@ -17,7 +17,7 @@ from tokenizers.models import WordLevel
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from understudy.core.memory import peak_mib
+from understudy.core.machine import peak_mib
 from understudy.distillation.base import Base
 from understudy.distillation.identity import identity_of
 from understudy.distillation.train_decoder import LoraRecipe, OnProgress, Progress, Sequenced

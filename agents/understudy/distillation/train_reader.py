@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from understudy.core.memory import peak_mib
+from understudy.core.machine import peak_mib
 from understudy.core.provenance import behind, dumped, together
 from understudy.core.types import Example, Passage, Scope
 from understudy.core.workspace import write_atomically

@@ -7,7 +7,6 @@ holds a hash of what they were made from.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from importlib.metadata import distribution
 from pathlib import Path
@@ -18,6 +17,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from understudy.core.errors import MissingExtraError, WorkspaceError
+from understudy.core.machine import cores
 
 __all__ = [
     "READER_OUTPUTS",
@@ -65,11 +65,6 @@ def encoder_session(threads: int | None = None) -> Any:
 def reader_session(threads: int | None = None, weights: Path = READER_WEIGHTS) -> Any:
     """An onnxruntime session of `SpanReader`."""
     return session(exported("reader", (weights,), lambda target: export_reader(target, weights)), threads)
-
-
-def cores() -> int:
-    """That this process may use: a container has fewer than its machine."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def session(path: Path, threads: int | None) -> Any:

@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ outcomes = Table(
     Column("created", String),
     Column("grounds", Text),
     Column("rests_on", Text),
+    Column("said_by", String),
 )
 calls = Table(
     "expert_calls",
@@ -122,6 +123,12 @@ def hashed(*parts: str) -> str:
 def family_of(question: str, scope: Scope) -> str:
     """What is the same question of the same document, whoever asks it."""
     return f"{folded(question)}\0{scope.document or ''}"
+
+
+def agreed(rows: Sequence[Row]) -> Row:
+    """What several people said of one draft, as one label."""
+    said = [row.quality for row in rows if row.quality is not None]
+    return replace(rows[0], quality=sum(said) / len(said) if said else None)
 
 
 def trace_old(db: Connection) -> None:
@@ -180,25 +187,39 @@ class OutcomeStore:
         with self._begun() as db:
             db.execute(insert(outcomes).values(self._row(outcome) | known))
 
-    def tell(self, outcome: Outcome, quality: float | None) -> None:
-        """Keep what a person said of a draft, in the place of what they said before.
+    def tell(self, outcome: Outcome, quality: float | None, by: str) -> None:
+        """Keep what a person said of a draft, in the place of what they said before; others' words stay.
 
         Nothing is kept of questions that the promise is tested on: who is looked at must not change what is found.
 
         Args:
             outcome: with what they say is right, if they do.
             quality: where they only say how good the draft is.
+            by: the principal who says it.
         """
         if role_of(outcome.question, outcome.scope) == "calibrate":
             return
         draft, right = outcome.draft, outcome.expert
         if quality is None and draft is not None and right is not None:
             quality = agreement(draft, right)
-        said = {"role": TOLD, "signals": json.dumps(outcome.signals), "quality": quality, "failed": False}
+        self.untell(outcome.question, outcome.scope, by)
+        said = {
+            "role": TOLD,
+            "signals": json.dumps(outcome.signals),
+            "quality": quality,
+            "failed": False,
+            "said_by": by,
+        }
         row = self._row(outcome) | said | {"probability": 1.0, "in_force": 1.0}
         with self._begun() as db:
-            db.execute(delete(outcomes).where(outcomes.c.family == row["family"], outcomes.c.role == TOLD))
             db.execute(insert(outcomes).values(row))
+
+    def untell(self, question: str, scope: Scope, by: str) -> None:
+        """Forget what a person said of the drafts of a question."""
+        family = hashed(scope.collection, family_of(question, scope))
+        own = (outcomes.c.family == family, outcomes.c.role == TOLD, outcomes.c.said_by == by)
+        with self._begun() as db:
+            db.execute(delete(outcomes).where(*own))
 
     def _row(self, outcome: Outcome) -> dict[str, Any]:
         """What every row keeps of a question, its draft and its expert."""
@@ -232,6 +253,8 @@ class OutcomeStore:
     def rows(self, small_model: Callable[[str], str]) -> list[Row]:
         """What is known of the small models in force, oldest first; a question asked again is no second label.
 
+        What several people said of one draft counts once, as their mean.
+
         Args:
             small_model: by collection, the name of the one that answers there.
         """
@@ -241,13 +264,13 @@ class OutcomeStore:
             .where((outcomes.c.experts == self._experts) | (outcomes.c.role == TOLD))
             .order_by(outcomes.c.created)
         )
-        found: dict[tuple[str, bool], Row] = {}
+        found: dict[tuple[str, str | None], list[Row]] = {}
         with self._begun() as db:
             for r in db.execute(query).all():
                 if r.small_model == small_model(r.collection):
                     row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force, r.failed)
-                    found.setdefault((r.family, r.role == TOLD), row)
-        return list(found.values())
+                    found.setdefault((r.family, r.said if r.role == TOLD else None), []).append(row)
+        return [agreed(rows) if rows[0].role == TOLD else rows[0] for rows in found.values()]
 
     def labels(self, small_model: Callable[[str], str]) -> int:
         """How many drafts were compared with an expert, or judged by a person, each question once."""

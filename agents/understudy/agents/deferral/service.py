@@ -97,9 +97,9 @@ class Deferral:
         if self._stale(self.derivation):
             self.derive()
 
-    def told(self, outcome: Outcome, quality: float | None) -> None:
+    def told(self, outcome: Outcome, quality: float | None, by: str) -> None:
         """Keep what a person said of a draft, see `OutcomeStore.tell`, and derive the threshold anew if it is time."""
-        self.store.tell(outcome, quality)
+        self.store.tell(outcome, quality, by)
         if self._stale(self.derivation):
             self.derive()
 

@@ -27,7 +27,7 @@ from understudy.core.errors import (
     WorkspaceError,
 )
 
-__all__ = ["ApiError", "ErrorReply", "answer_errors", "api_error", "error_body"]
+__all__ = ["CODES", "ApiError", "ErrorReply", "answer_errors", "api_error", "error_body"]
 
 log = logging.getLogger(__name__)
 

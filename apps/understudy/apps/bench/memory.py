@@ -18,7 +18,7 @@ from typing import Any
 
 from understudy.apps.bench.process import environment
 from understudy.core.errors import UnderstudyError
-from understudy.core.memory import peak_mib
+from understudy.core.machine import peak_mib
 from understudy.core.settings import BaseFormat
 
 __all__ = [

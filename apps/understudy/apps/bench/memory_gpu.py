@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from understudy.apps.bench.memory import LEARNED, STEPS, Transcripts, Way, figures_of, given, trainer_of
-from understudy.core.memory import peak_mib
+from understudy.core.machine import peak_mib
 
 __all__ = ["WAYS", "Way", "measure_gpu", "row_of", "saved"]
 

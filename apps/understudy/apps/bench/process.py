@@ -17,7 +17,7 @@ from understudy.apps.bench.code import portions
 from understudy.apps.folder import read_lines
 from understudy.apps.metrics import quantile
 from understudy.core.errors import DocumentError, UnderstudyError
-from understudy.core.memory import peak_mib
+from understudy.core.machine import peak_mib
 
 __all__ = ["Finished", "command", "measure_ingest", "measure_startup"]
 

@@ -15,7 +15,7 @@ from understudy.apps.chat.calls import OwnCalls, fetch_nothing
 from understudy.apps.chat.conversation import ALL_DOCUMENTS, QUIET, Page, connect
 from understudy.apps.server.auth import session_of
 from understudy.apps.server.served import Served
-from understudy.apps.server.uploads import check_content
+from understudy.apps.server.uploads import check_upload
 
 CACHED_S = 3600
 """After which Gradio deletes uploads."""
@@ -69,7 +69,7 @@ def build_chat(served: Served) -> Any:
                         ask = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="u-go")
                         stop = gr.Button("Stop", variant="stop", scale=1, min_width=80, visible=False, elem_id="u-stop")
             with gr.Tab("Documents"):
-                documents.build(served.agent, check_content)
+                documents.build(served.agent, check_upload)
             with gr.Tab("Learning"):
                 learning.build(served.agent)
         page = Page(

@@ -10,27 +10,24 @@ from typing import Any
 
 import gradio as gr
 
-from understudy.agents import Agent
 from understudy.apps.api.answering import ClientGone, until
 from understudy.apps.api.errors import ApiError
 from understudy.apps.chat import render
 from understudy.apps.chat.asking import following
+from understudy.apps.chat.panels import who
 from understudy.apps.server.served import Served
 from understudy.core.conversation import Receipt, Turn
-from understudy.core.errors import UnderstudyError
+from understudy.core.errors import ScopeError, UnderstudyError
 from understudy.graphs.state import Event
 
-__all__ = ["ALL_DOCUMENTS", "Page", "connect", "principal_of"]
+__all__ = ["ALL_DOCUMENTS", "Page", "connect"]
 
 ALL_DOCUMENTS = "All documents"
 Update = dict[Any, Any]
+JUDGED = {"good": True, "bad": False}
+"""What thumbs say; pressed again, they take it back."""
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 """Of every event: no spinner over what is read, no entry in Gradio's own API, no queue but ours."""
-
-
-def principal_of(agent: Agent, request: gr.Request | None) -> str:
-    """Who sits before the page."""
-    return getattr(request, "username", None) or agent.principal.name
 
 
 @dataclass(frozen=True)
@@ -65,12 +62,12 @@ class Conversation:
     def __init__(self, served: Served, page: Page) -> None:
         self._served, self._page = served, page
         self._agent = served.agent
-        self._stops: dict[str, asyncio.Event] = {}
-        """Of pages on which a question is being answered, by their session."""
+        self._stops: dict[str, set[asyncio.Event]] = {}
+        """Of questions being answered on a page, by its session."""
 
     def who(self, request: gr.Request) -> str:
-        """Who sits before the page."""
-        return principal_of(self._agent, request)
+        """Who sits before the page. Raises `AccessError`."""
+        return who(self._agent, request).name
 
     async def opened(self, thread: str | None, request: gr.Request) -> Update:
         """The page as it is when somebody comes, or comes back."""
@@ -208,7 +205,7 @@ class Conversation:
                     answered = shown.answer
                     yield {page.now: shown.html()}
             except ClientGone:
-                thread = await self._interrupted(thread, who)
+                thread = await self._interrupted(thread, words, who)
             except (UnderstudyError, ApiError) as error:
                 failed = str(error)
         if failed:
@@ -220,25 +217,26 @@ class Conversation:
     async def _stoppable(self, request: gr.Request) -> AsyncIterator[asyncio.Task[None]]:
         """What ends when the stop button of a page is pressed."""
         name, pressed = str(request.session_hash), asyncio.Event()
-        self._stops[name] = pressed
+        self._stops.setdefault(name, set()).add(pressed)
         ended = asyncio.create_task(waited(pressed))
         try:
             yield ended
         finally:
             ended.cancel()
-            self._stops.pop(name, None)
+            self._stops[name].discard(pressed)
+            if not self._stops[name]:
+                del self._stops[name]
 
     def stopped(self, request: gr.Request) -> None:
         """The stop button was pressed, or the page closed."""
-        pressed = self._stops.get(str(request.session_hash))
-        if pressed is not None:
+        for pressed in self._stops.get(str(request.session_hash), ()):
             pressed.set()
 
-    async def _interrupted(self, thread: str | None, who: str) -> str | None:
-        """The thread of a question that was stopped, once that is written down."""
+    async def _interrupted(self, thread: str | None, words: str, who: str) -> str | None:
+        """The thread of a question that was stopped, once that is written down; a new one by its first question."""
         for _ in range(100):
             listed = await asyncio.to_thread(self._agent.threads, principal=who)
-            found = next((t for t in listed if thread in (None, t.id)), None)
+            found = next((t for t in listed if (t.title == words if thread is None else t.id == thread)), None)
             if found is None or found.status != "running":
                 break
             await asyncio.sleep(0.05)
@@ -247,13 +245,13 @@ class Conversation:
     async def pressed(self, thread: str | None, event: gr.EventData, request: gr.Request) -> Update:
         """Something inside the conversation was pressed: a citation, a thumb, a correction."""
         page, who = self._page, self.who(request)
-        act, number = event._data["act"], int(event._data.get("turn") or 0)
+        act, number = event._data["act"], whole(event._data.get("turn"))
         if thread is None:
             return {page.error: ""}
         try:
             if act == "cite":
-                return await asyncio.to_thread(self._source, thread, number, int(event._data["n"]), who)
-            said: dict[str, Any] = {"good": act == "good"}
+                return await asyncio.to_thread(self._source, thread, number, whole(event._data.get("n")), who)
+            said: dict[str, Any] = {"good": JUDGED.get(act)}
             if act == "correct":
                 said = {"correction": event._data.get("text", "")}
             await asyncio.to_thread(self._agent.feedback, thread, number, principal=who, **said)
@@ -262,8 +260,9 @@ class Conversation:
         return await self.shown(thread, who)
 
     def _source(self, thread: str, number: int, which: int, who: str) -> Update:
-        turn = next(t for t in self._agent.thread(thread, principal=who) if t.number == number)
-        assert turn.answer is not None
+        turn = next((t for t in self._agent.thread(thread, principal=who) if t.number == number), None)
+        if turn is None or turn.answer is None or not 0 <= which < len(turn.answer.citations):
+            raise ScopeError("this source is not there any more")
         cited = turn.answer.citations[which]
         found = self._agent.excerpt(turn.collection, cited.document, cited.start, cited.end, principal=who)
         return {self._page.source: gr.Sidebar(open=True), self._page.excerpt: render.excerpt(found)}
@@ -308,6 +307,11 @@ class Conversation:
 async def waited(pressed: asyncio.Event) -> None:
     """Until it is."""
     await pressed.wait()
+
+
+def whole(given: object) -> int:
+    """The number that a page sent; one that is nothing's where it sent none."""
+    return int(given) if isinstance(given, str) and given.isascii() and given.isdecimal() else -1
 
 
 def problem(words: str) -> str:

@@ -19,9 +19,9 @@ Kind = Literal["plain", "good", "bad"]
 ROLES: dict[Kind, str] = {"plain": "", "good": ' role="status"', "bad": ' role="alert"'}
 
 
-def who(agent: Agent, request: gr.Request | None) -> Principal:
-    """Who looks at the page. Raises `AccessError`: there is no such principal any more."""
-    return agent.access.principal(getattr(request, "username", None) or agent.principal.name)
+def who(agent: Agent, request: gr.Request) -> Principal:
+    """Who sits before the page, as the gate found out. Raises `AccessError`: there is no such principal any more."""
+    return agent.access.principal(str(request.username))
 
 
 def when_selected(*, loaded: bool = False) -> list[Any]:

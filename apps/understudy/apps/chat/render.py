@@ -151,7 +151,8 @@ def feedback(turn: Turn) -> str:
     """Thumbs, and room for the right answer."""
 
     def thumb(act: str, mark: str, label: str, *, pressed: bool) -> str:
-        return button(act, mark, "u-thumb", {"label": label, "pressed": str(pressed).lower()}, turn=turn.number)
+        told = {"label": label, "pressed": str(pressed).lower()}
+        return button("unsay" if pressed else act, mark, "u-thumb", told, turn=turn.number)
 
     good = thumb("good", THUMB.format(turned=""), "Right", pressed=turn.good is True)
     bad = thumb("bad", THUMB.format(turned=' style="transform: rotate(180deg)"'), "Wrong", pressed=turn.good is False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ __all__ = ["CSRF_HEADER", "Gate", "Pass", "is_loopback", "session_of", "who"]
 OPEN = ("/healthz", "/login")
 """Paths that need no key."""
 LIMITED = "/v1/"
-"""Requests below it are counted against the rate."""
+UPLOAD = "/gradio_api/upload"
+"""Requests below the one, and to the other, are counted against the rate."""
 CHAT_CALLS = "/gradio_api/"
 """Gradio's own calls know of no CSRF token; they must name their origin instead."""
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -81,7 +83,7 @@ class Gate:
         try:
             self._check_place(request)
             if request.url.path not in OPEN:
-                found = self._found(request)
+                found = await asyncio.to_thread(self._found, request)  # it reads a database
                 self._check_rate(request, found)
                 scope.setdefault("state", {})["understudy_pass"] = found
         except (ApiError, UnderstudyError) as error:
@@ -137,7 +139,7 @@ class Gate:
         raise ApiError(403, f"what changes something needs the session's token in {CSRF_HEADER}", "csrf")
 
     def _check_rate(self, request: Request, found: Pass) -> None:
-        if not request.url.path.startswith(LIMITED):
+        if not request.url.path.startswith(LIMITED) and request.url.path != UPLOAD:
             return
         wait = math.ceil(self._served.rate.take(found.by))
         if wait:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import html
@@ -71,13 +72,13 @@ async def login(request: Request) -> Response:
         refused = login_page(f"Too many attempts; try again in {wait} s.", 429)
         refused.headers["Retry-After"] = str(wait)
         return refused
-    key = using.keys.find((await field_of(request, "key")).strip())
+    key = await asyncio.to_thread(using.keys.find, (await field_of(request, "key")).strip())
     if key is None:
         return login_page("This key is wrong, was revoked, or has expired.", 401)
     arrived = RedirectResponse("/", 303)
     arrived.set_cookie(
         COOKIE,
-        using.sessions.begin(key),
+        await asyncio.to_thread(using.sessions.begin, key),
         max_age=using.sessions.seconds,
         httponly=True,
         samesite="strict",
@@ -94,7 +95,7 @@ async def logout(request: Request) -> Response:
     if session is not None:
         if not session.sent_back(request.headers.get("x-csrf-token") or await field_of(request, "csrf")):
             raise ApiError(403, "log out by the page's own button", "csrf")
-        served(request).sessions.end(request.cookies.get(COOKIE, ""))
+        await asyncio.to_thread(served(request).sessions.end, request.cookies.get(COOKIE, ""))
     gone = RedirectResponse("/login", 303)
     gone.delete_cookie(COOKIE, path="/")
     return gone

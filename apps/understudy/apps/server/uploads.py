@@ -13,7 +13,7 @@ from understudy.apps.server.limits import MIB
 from understudy.core.errors import DocumentError
 from understudy.retrieval.load import DATA_SUFFIX, SUFFIXES
 
-__all__ = ["check_content", "safe_name"]
+__all__ = ["check_content", "check_upload", "safe_name"]
 
 LONGEST_NAME = 150
 DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -59,6 +59,14 @@ def safe_name(given: str | None) -> str:
     if len(name.encode()) > LONGEST_NAME:
         raise DocumentError(f"{name[:40]}…: the name is longer than {LONGEST_NAME} bytes; shorten it")
     return name
+
+
+def check_upload(path: Path) -> None:
+    """Raise `DocumentError` unless a file that lies in a folder of ours may be read: by its name, and what it holds."""
+    name = safe_name(path.name)
+    if name != path.name:
+        raise DocumentError(f"{name}: its name has signs that names here can't have; call it {name!r}")
+    check_content(path)
 
 
 def suffix_of(name: str) -> str | None:

@@ -1,11 +1,17 @@
-"""How much memory a process took."""
+"""What a process takes of its machine, and may take."""
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 
-__all__ = ["peak_mib"]
+__all__ = ["cores", "peak_mib"]
+
+
+def cores() -> int:
+    """That this process may use: a container has fewer than its machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def peak_mib(usage: resource.struct_rusage | None = None) -> float:
