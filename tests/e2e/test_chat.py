@@ -214,6 +214,8 @@ def test_thumbs_and_a_correction_are_kept_and_learned_from(folder: Path) -> None
         answered(page)
         page.get_by_label("Right", exact=True).click()
         expect(page.get_by_label("Right", exact=True)).to_have_attribute("aria-pressed", "true")
+        page.get_by_label("Right", exact=True).click()
+        expect(page.get_by_label("Right", exact=True)).to_have_attribute("aria-pressed", "false")
         page.get_by_text("Correct it").click()
         page.get_by_label("The right answer").fill("Ingrid Solheim")
         page.get_by_text("Save the correction").click()

@@ -12,7 +12,7 @@ from server_parts import SAMPLES
 
 from understudy.agents import Agent
 from understudy.apps.chat import documents
-from understudy.apps.server.uploads import check_content
+from understudy.apps.server.uploads import check_upload
 from understudy.core.settings import CollectionSettings, ExpertSettings, PrincipalSettings, Settings
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +40,7 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 
 def page_of(agent: Agent, principal: str | None = None):  # type: ignore[no-untyped-def]
-    return shown({"Documents": lambda: documents.build(agent, check_content)}, principal)
+    return shown({"Documents": lambda: documents.build(agent, check_upload)}, principal)
 
 
 def add(page: Page, collection: str, *files: Path) -> None:

@@ -156,7 +156,7 @@ def children(program: str) -> list[str]:
     [
         ({"command": "no-such-program"}, "there is no command 'no-such-program'"),
         ({"command": sys.executable, "args": ("-c", "pass")}, "Connection closed"),
-        ({"command": sys.executable, "args": ("-c", "import time; time.sleep(60)"), "timeout_s": 1}, "no reply within 1 s"),
+        ({"command": sys.executable, "args": ("-c", "import sys; sys.stdin.read()"), "timeout_s": 1}, "no reply within 1 s"),
         ({"command": sys.executable, "env": {"KEY": "${NO_SUCH_VARIABLE}"}}, "the environment variable NO_SUCH_VARIABLE is not set"),
         ({"url": "http://127.0.0.1:9/mcp"}, "no connection"),
         ({"url": "http://127.0.0.1:9/mcp", "headers_env": {"Authorization": "NO_KEY"}}, "the environment variable NO_KEY is not set"),

@@ -14,6 +14,7 @@ from understudy.agents.erasure.erasure import ErasureReport
 from understudy.apps.chat import holdings
 from understudy.apps.chat.adding import File, adding
 from understudy.apps.chat.documents import named
+from understudy.apps.server.uploads import check_upload
 from understudy.core.errors import DocumentError, UserError
 from understudy.core.settings import PrincipalSettings, Settings
 
@@ -144,3 +145,14 @@ def test_a_collection_says_what_an_expert_may_get() -> None:
     assert "the text it needs, as it is</li>" in said
     assert "No expert is configured" in holdings.collection_panel("patients", "local", [])
     assert holdings.collection_label("a", 1, "open") == "a\n1 document · open"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("nul.md", "name of a device"), ("a.exe", "can't read .exe"), ("a?.md", "call it 'a.md'"), (f"{'a' * 160}.md", "longer")],
+)  # fmt: skip
+def test_an_uploads_name_is_looked_at_like_those_of_the_api(agent: Agent, tmp_path: Path, name: str, why: str) -> None:
+    (file,) = add(agent, upload(tmp_path, name), check=check_upload)
+    assert file.fate == "failed"
+    assert why in file.words
+    assert not list((tmp_path / "uploads").iterdir())

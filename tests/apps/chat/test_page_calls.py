@@ -9,10 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
+from fastapi.responses import PlainTextResponse
 from server_parts import SAMPLES, error_of, running
 
 from understudy.agents import Agent
+from understudy.apps.chat.calls import OwnCalls
 from understudy.apps.chat.documents import Documents
+from understudy.apps.server.auth import Pass
 from understudy.core.settings import CollectionSettings, PrincipalSettings, Settings
 
 
@@ -112,6 +116,31 @@ def test_gradios_other_calls_are_not_there(page: httpx.Client, path: str) -> Non
     for asked in (page.get, page.post):
         reply = asked(f"/gradio_api/{path}")
         assert (reply.status_code, error_of(reply)["message"]) == (404, "the page has no such call")
+
+
+async def test_a_page_tells_nobody_else_what_happens_on_it() -> None:
+    """Gradio goes by the page's random name alone; calls that don't name one are nobody's."""
+
+    async def gradio(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse((await Request(scope, receive).body()).decode() or "told")(scope, receive, send)
+
+    async def gate(scope: Any, receive: Any, send: Any) -> None:
+        named = Pass(dict(scope["headers"])[b"who"].decode(), "")
+        await calls({**scope, "state": {"understudy_pass": named}}, receive, send)
+
+    calls = OwnCalls(gradio)
+    ann, bob = {"who": "ann"}, {"who": "bob"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://here/gradio_api") as page:
+        joined = await page.post("/queue/join", json={"session_hash": "abc", "data": ["x"]}, headers=ann)
+        assert json.loads(joined.text) == {"session_hash": "abc", "data": ["x"]}
+        for path in ("/queue/data?session_hash=abc", "/heartbeat/abc"):
+            assert (await page.get(path, headers=bob)).status_code == 404
+            assert (await page.get(path, headers=ann)).text == "told"
+        for path in ("/queue/join", "/cancel", "/reset"):
+            refused = await page.post(path, json={"session_hash": "abc"}, headers=bob)
+            assert error_of(refused)["message"] == "there is no such page of yours"
+        for content in ("[]", "{", '{"session_hash": 7}'):  # in no form of Gradio's, which says so itself
+            assert (await page.post("/queue/join", content=content, headers=bob)).text == content
 
 
 def test_files_outside_of_the_uploads_are_not_shown(page: httpx.Client, agent: Agent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from mcp_parts import called, child_environment, made_workspace, over_http, over_stdio, refused, serving_http
+from server_parts import Running, eventually, running
 
 from understudy.agents import Agent
 from understudy.apps.mcp.serving import http_app, loopback
@@ -153,6 +155,53 @@ async def test_a_server_is_called_by_its_names(workspace: Path) -> None:
             assert (
                 await client.post("https://documents.example/mcp", json=HELLO, headers=accepts | through)
             ).status_code == 401
+
+
+def loop_of(server: Running) -> asyncio.AbstractEventLoop:
+    assert server.server._loop is not None
+    return server.server._loop
+
+
+async def held(server: Running, free: asyncio.Event) -> None:
+    """Somebody else is being answered."""
+    async with server.served.queue.place("owner"):
+        await free.wait()
+
+
+async def test_a_server_of_other_things_answers_at_the_same_path_in_its_queue(workspace: Path, tmp_path: Path) -> None:
+    private = tmp_path / "workspace"
+    shutil.copytree(workspace, private)
+    with (
+        Agent.open(private, settings=Settings.load(private / "understudy.toml")) as agent,
+        running(agent, slots=1) as server,
+    ):
+        url, accepts = f"{server.url}/mcp", {"Accept": "application/json, text/event-stream"}
+        async with over_http(url) as session:  # no key yet, and loopback: the owner
+            await called(session, "search", query="pay", collection="hr")
+        keys = Keys(open_database(private / "server.sqlite"))
+        (_, hers), (_, everything) = keys.create("ann"), keys.create("owner")
+        assert httpx.post(url, json=HELLO, headers=accepts).status_code == 401
+        async with over_http(url, Authorization=f"Bearer {hers}") as session:
+            told: list[str] = []
+
+            async def note(_progress: float, _total: float | None, message: str | None) -> None:
+                told.append(message or "")
+
+            free = asyncio.Event()
+            asyncio.run_coroutine_threadsafe(held(server, free), loop_of(server))
+            eventually(lambda: server.served.queue.running)
+            async with asyncio.TaskGroup() as tasks:
+                asked = {"question": "When are visitors welcome on ward seven?"}
+                answer = tasks.create_task(session.call_tool("ask", asked, progress_callback=note))
+                while not told:
+                    await asyncio.sleep(0.01)
+                loop_of(server).call_soon_threadsafe(free.set)
+            assert told[0] == "waits, number 1 in line"
+            assert "14:00" in answer.result().structuredContent["text"]
+            assert "holds no documents" in await refused(session, "search", query="pay", collection="hr")
+        opened = httpx.post(url, json=HELLO, headers=accepts | {"Authorization": f"Bearer {everything}"})
+        taken = accepts | {"Authorization": f"Bearer {hers}", "mcp-session-id": opened.headers["mcp-session-id"]}
+        assert httpx.post(url, json={**HELLO, "method": "ping"}, headers=taken).status_code == 404
 
 
 def test_other_machines_are_not_served(workspace: Path) -> None:

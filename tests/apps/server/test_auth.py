@@ -270,3 +270,9 @@ async def test_every_reply_tells_browsers_what_not_to_do(fresh: Agent) -> None:
 def test_what_loopback_is() -> None:
     assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "localhost")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org", "")))
+
+
+async def test_uploads_to_the_page_count_against_the_rate(fresh: Agent) -> None:
+    async with client(fresh, rate_per_minute=1) as here:
+        found = [(await here.post("/gradio_api/upload", files={"files": ("a.md", b"# A")})).status_code for _ in "ab"]
+        assert found == [404, 429]  # without the page there is nothing behind the gate

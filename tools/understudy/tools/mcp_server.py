@@ -113,6 +113,7 @@ class McpServer:
             await asyncio.wait(watched, timeout=self.settings.timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if not listed.done():
                 error = keeper.exception() if keeper.done() else TimeoutError()
+                keeper.cancel()  # it is within the opening, where it heeds nothing else
                 await self._dropped()
                 self.down = reason_of(error, self.settings.timeout_s)
                 raise ToolError(f"MCP server {self.name!r} can't be reached: {self.down}")

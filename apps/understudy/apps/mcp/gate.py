@@ -16,7 +16,7 @@ from understudy.apps.server.headers import forwarded
 from understudy.apps.server.keys import Key, Keys
 from understudy.core.errors import AccessError
 
-__all__ = ["KeyGate", "principal_of"]
+__all__ = ["KeyGate", "named", "principal_of"]
 
 
 class KeyGate:
@@ -40,8 +40,7 @@ class KeyGate:
                 told = {"error": "invalid_token", "error_description": "send an API key as Authorization: Bearer KEY"}
                 await JSONResponse(told, 401, headers={"WWW-Authenticate": "Bearer"})(scope, receive, send)
                 return
-            token = AccessToken(token="", client_id=key.id, scopes=[], subject=key.principal)
-            scope = {**scope, "user": AuthenticatedUser(token)}
+            scope = named(scope, key.id, key.principal)
         await self._app(scope, receive, send)
 
     def _found(self, header: str) -> Key | None:
@@ -52,6 +51,11 @@ class KeyGate:
             return key if key is not None and self._agent.access.principal(key.principal) else None
         except AccessError:
             return None
+
+
+def named(scope: Scope, key: str, principal: str) -> Scope:
+    """A request's scope that says by which key it came, and for whom."""
+    return {**scope, "user": AuthenticatedUser(AccessToken(token="", client_id=key, scopes=[], subject=principal))}
 
 
 def principal_of(agent: Agent, call: Call) -> str:

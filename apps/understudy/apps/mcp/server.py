@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, cast
@@ -30,9 +30,19 @@ LONGEST_NOTE = 120
 """Characters of what is searched for, in a progress message."""
 Call = Context[Any, Any, Any]
 """What FastMCP tells a tool of the call that it answers."""
+Events = Callable[[], AsyncIterator[Event]]
+Turn = Callable[[str, str | None, Events], AsyncGenerator[int | Event]]
+"""Begins what a principal asks in a thread when it is their turn; numbers are places in line."""
 Who = Callable[[Call], str]
 """The principal of a call. Raises `AccessError`."""
 Collection = Annotated[str, Field(description="whose documents")]
+
+
+async def at_once(_principal: str, _thread: str | None, events: Events) -> AsyncGenerator[int | Event]:
+    """Nobody else is served."""
+    async with aclosing(cast("AsyncGenerator[Event]", events())) as stream:
+        async for event in stream:
+            yield event
 
 
 class Server(FastMCP[Any]):
@@ -72,10 +82,11 @@ class Tools:
     Args:
         agent: open.
         who: the principal of a call.
+        turn: when a question is begun.
     """
 
-    def __init__(self, agent: Agent, who: Who) -> None:
-        self._agent, self._who = agent, who
+    def __init__(self, agent: Agent, who: Who, turn: Turn = at_once) -> None:
+        self._agent, self._who, self._turn = agent, who, turn
 
     def added_to(self, server: Server) -> None:
         """Offer the tools on a server."""
@@ -95,13 +106,17 @@ class Tools:
         thread: Annotated[str | None, Field(description="an earlier answer's thread, to follow up on it")] = None,
     ) -> AnswerResult:
         """Answer a question from the documents, with citations, the route that it took, and a confidence."""
-        events = self._agent.astream(
-            question, collection=collection, document=document, thread=thread, principal=self._who(call)
+        principal = self._who(call)
+        events = partial(
+            self._agent.astream, question, collection=collection, document=document, thread=thread, principal=principal
         )
         steps = 0
         # Closing the events stops inference: what cancels this call goes through here.
-        async with aclosing(cast("AsyncGenerator[Event]", events)) as stream:
+        async with aclosing(self._turn(principal, thread, events)) as stream:
             async for event in stream:
+                if isinstance(event, int):
+                    await call.report_progress(0, None, f"waits, number {event} in line")
+                    continue
                 if event.step is not None:
                     steps += 1
                     await call.report_progress(steps, None, told(event.step))

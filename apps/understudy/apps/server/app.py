@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from importlib.util import find_spec
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
@@ -11,7 +12,7 @@ from understudy.agents import Agent
 from understudy.apps.api import chat, embeddings, ingesting, models, native
 from understudy.apps.api.errors import ErrorReply, answer_errors
 from understudy.apps.server import pages
-from understudy.apps.server.auth import Gate, session_of, who
+from understudy.apps.server.auth import Gate, pass_of, session_of, who
 from understudy.apps.server.database import open_database
 from understudy.apps.server.headers import CHAT_POLICY, STRICT_POLICY, Headers
 from understudy.apps.server.keys import Keys
@@ -24,7 +25,7 @@ from understudy.core.settings import ServerSettings
 
 __all__ = ["build_app"]
 
-OWN = ("/v1/", "/login", "/logout", "/docs", "/openapi.json", "/healthz", "/metrics")
+OWN = ("/v1/", "/login", "/logout", "/docs", "/openapi.json", "/healthz", "/metrics", "/mcp")
 """What isn't the chat app's."""
 UPLOADS = ("/v1/understudy/documents", "/gradio_api/upload")
 BODY_MIB = 4
@@ -65,6 +66,10 @@ def build_app(agent: Agent, settings: ServerSettings, *, chat_page: bool = False
         """Counts and times for Prometheus."""
         return Response(using.metrics.page(), media_type=CONTENT_TYPE_LATEST)
 
+    if find_spec("mcp") is not None:
+        from understudy.apps.mcp.mounted import mount_mcp
+
+        mount_mcp(app, using, pass_of)
     if chat_page:
         from understudy.apps.chat.app import mount_chat
 

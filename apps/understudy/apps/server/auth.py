@@ -18,13 +18,13 @@ from understudy.apps.server.served import Served
 from understudy.apps.server.sessions import COOKIE, Session
 from understudy.core.errors import AccessError, UnderstudyError
 
-__all__ = ["CSRF_HEADER", "Gate", "Pass", "is_loopback", "session_of", "who"]
+__all__ = ["CSRF_HEADER", "Gate", "Pass", "is_loopback", "pass_of", "session_of", "who"]
 
 OPEN = ("/healthz", "/login")
 """Paths that need no key."""
-LIMITED = "/v1/"
-UPLOAD = "/gradio_api/upload"
-"""Requests below the one, and to the other, are counted against the rate."""
+API = "/v1/"
+LIMITED = ("/gradio_api/upload", "/mcp")
+"""What is counted against the rate, like all requests to the API."""
 CHAT_CALLS = "/gradio_api/"
 """Gradio's own calls know of no CSRF token; they must name their origin instead."""
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -139,7 +139,7 @@ class Gate:
         raise ApiError(403, f"what changes something needs the session's token in {CSRF_HEADER}", "csrf")
 
     def _check_rate(self, request: Request, found: Pass) -> None:
-        if not request.url.path.startswith(LIMITED) and request.url.path != UPLOAD:
+        if not request.url.path.startswith(API) and request.url.path not in LIMITED:
             return
         wait = math.ceil(self._served.rate.take(found.by))
         if wait:
@@ -166,7 +166,7 @@ def unauthorized(message: str) -> ApiError:
 def wants_page(request: Request) -> bool:
     """Whether a person's browser asks for something to look at."""
     asked = request.headers.get("accept", "")
-    return request.method == "GET" and "text/html" in asked and not request.url.path.startswith(LIMITED)
+    return request.method == "GET" and "text/html" in asked and not request.url.path.startswith(API)
 
 
 def name_of(host: str) -> str:
