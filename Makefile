@@ -24,7 +24,7 @@ demo: .venv/.ready ## the whole story on sample documents, two minutes at most, 
 test: .venv/.ready ## all tests that need neither root nor minutes
 	$(RUN)/pytest -n auto --maxprocesses 4 --dist loadfile -m "not e2e and not slow"
 
-test-slow: .venv/.ready ## tests that take minutes: a death at each step of an erasure
+test-slow: .venv/.ready ## tests that take minutes, such as a death at each step of an erasure
 	$(RUN)/pytest -m slow
 
 test-e2e: .venv/.ready ## tests in a real browser and with the Node client; installs Debian's chromium, nodejs and npm where they are missing

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ REAL_DATA = Path(os.environ.get("UNDERSTUDY_DATA", Path(__file__).parents[2] / "
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give a worker of pytest-xdist cores of its own: models that compute with more threads than cores wait in vain."""
+    for name in ("COLUMNS", "LINES"):  # readline sets them in pytest, whose workers' consoles would go by them
+        os.environ.pop(name, None)
     worker = getattr(config, "workerinput", None)
     if worker is None or not hasattr(os, "sched_setaffinity"):
         return
@@ -25,6 +29,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
     if item.get_closest_marker("data") and not REAL_DATA.exists():
         pytest.skip(f"no real data at {REAL_DATA}; set UNDERSTUDY_DATA")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_sessions() -> Iterator[None]:
+    """Load encoder and reader once a process: every agent of a test would take a second for the same weights."""
+    from understudy.retrieval import onnx_models
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(onnx_models, "session", lru_cache(maxsize=4)(onnx_models.session))
+        yield
 
 
 @pytest.fixture(autouse=True)

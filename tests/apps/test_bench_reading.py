@@ -44,6 +44,7 @@ def test_what_8_bits_cost_is_told_question_by_question() -> None:
     assert found["exact_match_lost"]["value"] == 0.5
 
 
+@pytest.mark.slow
 def test_8_bits_read_as_full_precision_does(tmp_path: Path) -> None:
     passage = Passage(
         document="d", title="Halden", version="", location="", start=0, end=len(PARAGRAPH), text=PARAGRAPH

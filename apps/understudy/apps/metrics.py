@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from understudy.agents.deferral.reliability import auroc as area
+
 __all__ = ["auroc", "interval", "quantile", "recall_at", "reciprocal_rank"]
 
 RESAMPLES = 2000
@@ -49,19 +51,18 @@ def auroc(
 
     With its 95% percentile bootstrap interval, both sides drawn anew; `None` where one side is empty.
     """
-    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
-
     if not positive or not negative:
         return None
     scores = np.asarray([*positive, *negative], dtype=float)
-    labels = np.repeat([1, 0], [len(positive), len(negative)])
+    labels = np.repeat([True, False], [len(positive), len(negative)])
+    even = np.ones(len(scores))
     rng = np.random.default_rng(seed)
     above = rng.integers(0, len(positive), size=(resamples, len(positive)))
     below = rng.integers(len(positive), len(scores), size=(resamples, len(negative)))
-    areas = [roc_auc_score(labels, scores[drawn]) for drawn in np.hstack([above, below])]
+    areas = [area(labels, scores[drawn], even) for drawn in np.hstack([above, below])]
     low, high = np.quantile(areas, [0.025, 0.975])
     return {
-        "value": round(float(roc_auc_score(labels, scores)), 4),
+        "value": round(area(labels, scores, even), 4),
         "low": round(float(low), 4),
         "high": round(float(high), 4),
         "n": len(scores),

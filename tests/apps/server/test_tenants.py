@@ -65,7 +65,7 @@ async def interleaved(server: Running, requests: int, seed: int) -> Counter[str]
     keys = {name: held.create(name)[1] for name in TIMES}
     threads: dict[str, set[str]] = {name: set() for name in TIMES}
     routes: Counter[str] = Counter()
-    limits = httpx.Limits(max_connections=16)
+    limits = httpx.Limits(max_connections=16, keepalive_expiry=1)  # sooner than the server hangs up
 
     async def one(client: httpx.AsyncClient) -> None:
         name = chance.choice(list(TIMES))

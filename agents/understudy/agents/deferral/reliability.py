@@ -15,6 +15,7 @@ __all__ = [
     "Bin",
     "Calibration",
     "Estimate",
+    "auroc",
     "bins_of",
     "calibration_of",
     "diagram",
@@ -25,6 +26,7 @@ __all__ = [
 
 BINS = 10
 RESAMPLES = 1000
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Figure = Callable[[Indices], float]
@@ -88,22 +90,15 @@ def columns(rows: Sequence[Row], derivation: Derivation) -> tuple[Floats, Floats
 
 def measured(confidence: Floats, right: Floats, weight: Floats, derivation: Derivation, seed: int) -> Calibration:
     """All figures, resampled together."""
-    from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
-
     drawn = np.random.default_rng(seed).integers(0, len(right), size=(RESAMPLES, len(right)))
 
-    def area(at: Indices) -> float:
-        if right[at].min() == right[at].max():
-            return float("nan")
-        return float(roc_auc_score(right[at] >= 1.0, confidence[at], sample_weight=weight[at]))
-
-    everything = np.arange(len(right))
-    both = right.min() < right.max()
+    everything, whole = np.arange(len(right)), right >= 1.0
+    both = bool(whole.any()) and not whole.all()
     return Calibration(
         derivation=derivation,
         bins=tuple(bins_of(confidence, right, weight)),
         ece=estimate(lambda at: expected_error(confidence[at], right[at], weight[at]), everything, drawn),
-        auroc=estimate(area, everything, drawn) if both else None,
+        auroc=estimate(lambda at: auroc(whole[at], confidence[at], weight[at]), everything, drawn) if both else None,
         accuracy=weighted_mean(right, weight, everything),
     )
 
@@ -114,6 +109,17 @@ def estimate(figure: Figure, everything: Indices, drawn: Indices) -> Estimate:
     return Estimate(
         value=round(figure(everything), 4), low=round(float(low), 4), high=round(float(high), 4), n=len(everything)
     )
+
+
+def auroc(right: Bools, score: Floats, weight: Floats) -> float:
+    """How often what is right scores above what is wrong, ties counting half (Hanley and McNeil 1982).
+
+    A thousand resamples take scikit-learn, which checks its arguments anew each time, ten seconds.
+    """
+    _, rank = np.unique(score, return_inverse=True)
+    above, below = (np.bincount(rank, weights=np.where(chosen, weight, 0.0)) for chosen in (right, ~right))
+    pairs = float(above.sum() * below.sum())
+    return float((above * (below.cumsum() - below / 2)).sum()) / pairs if pairs else float("nan")
 
 
 def weighted_mean(values: Floats, weight: Floats, group: Indices) -> Estimate:
