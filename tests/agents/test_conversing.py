@@ -250,14 +250,34 @@ def test_what_was_said_is_taken_back(agent: Agent) -> None:
     assert agent.ask(question).text != "at 22:40 from platform seven"
 
 
+def test_a_thumb_that_is_taken_back_leaves_nothing(folder: Path) -> None:
+    with Agent.open(folder) as agent:
+        question = not_calibrating("When does the night train to Oslo leave")
+        first = agent.ask(question)
+        for _ in range(2):
+            agent.feedback(first.thread, 1, good=True)
+            assert agent.ask(question).route == "cache"
+            agent.feedback(first.thread, 1)
+            again = agent.ask(question)
+            assert (again.route, again.confidence, agent.records.count()) == ("local", first.confidence, 0)
+        agent.feedback(first.thread, 1, correction="at noon")
+        agent.feedback(first.thread, 1, good=True)
+        assert agent.ask(question).text == first.text
+        agent.feedback(first.thread, 1)
+        assert (agent.records.count(), agent.example_store.count()) == (0, 0)
+
+
 def test_each_persons_word_counts(folder: Path) -> None:
-    settings = Settings(principals={"ann": PrincipalSettings(labels=("default",))})
+    people = ("owner", "ann", "bob")
+    settings = Settings(principals={who: PrincipalSettings(labels=("default",)) for who in people[1:]})
     with Agent.open(folder, settings=settings) as agent:
         question = not_calibrating("When does the night train to Oslo leave")
-        threads = {who: agent.ask(question, principal=who).thread for who in ("owner", "ann")}
+        threads = {who: agent.ask(question, principal=who).thread for who in people}
         agent.feedback(threads["owner"], 1, good=True)
         agent.feedback(threads["ann"], 1, good=False, principal="ann")
-        assert told(agent) == [0.5]
+        assert told(agent) == [0.0]
+        agent.feedback(threads["bob"], 1, good=True, principal="bob")
+        assert told(agent) == [1.0]
         agent.feedback(threads["ann"], 1, principal="ann")
         assert told(agent) == [1.0]
 

@@ -31,7 +31,7 @@ def test_settling_waits_for_work(loop: Loop) -> None:
 
     threading.Thread(target=loop.run, args=(work(),)).start()
     assert begun.wait(10)
-    loop.run(let_go())
+    threading.Timer(0.3, lambda: loop.run(let_go())).start()
     loop.settle(60)
     assert ended.is_set()
 

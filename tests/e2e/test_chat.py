@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -226,6 +227,22 @@ def test_thumbs_and_a_correction_are_kept_and_learned_from(folder: Path) -> None
         ask(page, "Who was Peter Amundsen's successor?")
         expect(page.locator(".u-answer")).to_have_text("Ingrid Solheim")
         expect(page.locator(".u-badges")).to_contain_text("Remembered")
+
+
+def test_who_has_a_key_logs_in_and_out(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "w")  # once there is a key, the workspace needs one
+    with Agent.open(tmp_path / "w") as agent, running(agent, chat_page=True) as server:
+        _, secret = server.served.keys.create("owner")
+        with browsing(server.url) as page:
+            page.get_by_label("API key").fill("us_00000000_wrong")
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("alert")).to_contain_text("This key is wrong")
+            page.get_by_label("API key").fill(secret)
+            page.keyboard.press("Enter")
+            ask(page, FOUNDED)
+            answered(page)
+            page.get_by_role("button", name="Log out").click()
+            expect(page.get_by_label("API key")).to_be_visible()
 
 
 def test_errors_are_one_line_and_leave_the_question_to_mend(folder: Path) -> None:

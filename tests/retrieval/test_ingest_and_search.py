@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from understudy.core.errors import DocumentError, NoDocumentsError, ScopeError, WorkspaceError
+from understudy.core.errors import DocumentError, NoDocumentsError, ScopeError, UserError, WorkspaceError
 from understudy.core.types import Passage, Scope
 from understudy.core.workspace import Workspace
 from understudy.retrieval.confidence import SIGNALS
@@ -60,6 +60,12 @@ def bench(tmp_path: Path, encoder: MiniLM) -> Iterator[Bench]:
 
 def counts(report: IngestReport) -> tuple[int, int, int, int]:
     return report.added, report.updated, report.unchanged, report.removed
+
+
+def test_a_new_collection_has_a_name_that_can_be_said(bench: Bench) -> None:
+    with pytest.raises(UserError, match="no slash"):
+        bench.ingest(collection="../x")
+    assert bench.store.listing() == {}
 
 
 def test_unchanged_changed_and_vanished_files(bench: Bench) -> None:

@@ -60,8 +60,8 @@ class Feedback:
         """
         answer = turn.answer
         assert answer is not None
+        self._take_back(state, permit)
         if good is None and correction is None:
-            self._take_back(state, turn, permit)
             return
         if good is False or correction is not None:
             self._withdraw(state, answer, permit)
@@ -70,12 +70,11 @@ class Feedback:
         if said is not None and (correction is not None or answer.route == "local"):
             self._teach(state, permit, said)
 
-    def _take_back(self, state: AskState, turn: Turn, permit: Permit) -> None:
+    def _take_back(self, state: AskState, permit: Permit) -> None:
         """What they said before counts no more; an answer that was dropped for it is asked for again, once needed."""
         principal, scope = permit.principal.name, Scope.model_validate(state["scope"])
         self.deferral.store.untell(state["question"], scope, principal)
-        if turn.correction is not None:
-            self.records.withdraw(principal, scope.collection, turn.correction)
+        self.records.retract(cache_key(before(state)), PERSON)
 
         def said(example: Example) -> bool:
             own = example.principal == principal and example.expert.expert.startswith(PERSON)
@@ -91,8 +90,7 @@ class Feedback:
 
         def wrong(example: Example) -> bool:
             own = example.principal == principal and example.scope.collection == collection
-            again = folded(example.question) == folded(state["question"]) and example.expert.expert.startswith(PERSON)
-            return own and (again or inert(example.expert.text) == answer.text)
+            return own and inert(example.expert.text) == answer.text
 
         if self.examples.withdraw(wrong):
             self.forget()
@@ -148,7 +146,6 @@ class Feedback:
                 rests_on=rests_of(state),
             )
         )
-        before: Any = {**state, "turns": earlier(state)}
         given = Answer(
             question=state["question"],
             text=said.text,
@@ -159,8 +156,13 @@ class Feedback:
             expert=said.expert,
             thread=state["thread"],
         )
-        basis: Basis = basis_of(before, given)
-        self.remember(cache_key(before), Cached(given, basis, permit.grounds))
+        basis: Basis = basis_of(before(state), given)
+        self.remember(cache_key(before(state)), Cached(given, basis, permit.grounds))
+
+
+def before(state: AskState) -> AskState:
+    """The state as it was while the question was answered, by which its answer is kept."""
+    return {**state, "turns": earlier(state)}
 
 
 def earlier(state: AskState) -> list[Any]:

@@ -94,6 +94,13 @@ class Records:
                 if Answer.model_validate_json(row.answer).text == said:
                     db.execute(delete(cache).where(cache.c.key == row.key))
 
+    def retract(self, key: CacheKey, by: str) -> None:
+        """Take out what is stored under a key, if it is by somebody whose name begins so."""
+        with workspace_errors(self.path), self.engine.begin() as db:
+            row = db.execute(select(cache.c.answer).where(cache.c.key == digest(key))).one_or_none()
+            if row is not None and (Answer.model_validate_json(row.answer).expert or "").startswith(by):
+                db.execute(delete(cache).where(cache.c.key == digest(key)))
+
     def count(self, by: Principal | None = None) -> int:
         """How many answers are kept: all, or those that a principal may be given again."""
         with workspace_errors(self.path), self.engine.connect() as db:

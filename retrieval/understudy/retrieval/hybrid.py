@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import logging
 import re
 import shutil
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ from understudy.retrieval.heads import Heads
 from understudy.retrieval.readable import Documents, no_documents
 
 __all__ = ["HybridRetriever", "Mode"]
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it turns its own debug messages on
 
 Mode = Literal["fused", "dense", "lexical"]
 CANDIDATES = 50

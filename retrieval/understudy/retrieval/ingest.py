@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from understudy.core.errors import DocumentError
+from understudy.core.names import check_name
 from understudy.core.types import Document, Passage
 from understudy.retrieval.chunk import chunk
 from understudy.retrieval.embed import MiniLM
@@ -79,6 +80,8 @@ def ingest(
     """
     began = time.monotonic()
     files = files_under(paths)
+    if store.sensitivity(collection) is None:
+        check_name(collection)
     store.ensure(collection, sensitivity)
     store.repair(collection, lambda pieces: encoder.embed_documents([body(p) for p in pieces]))
     held = {i: (v, source) for i, v, source in store.entries(collection)}

@@ -156,3 +156,10 @@ def test_who_names_a_collection_that_is_not_theirs_learns_nothing_of_it(agent: A
     told = [does.typed(name, Asked("ann")) for name in ("salaries", "nothing of the kind")]  # type: ignore[arg-type]
     assert told[0] == told[1]
     assert does.typed("salaries", Asked("owner"))["value"] == "local"  # type: ignore[arg-type]
+
+
+def test_what_the_api_lacks_is_said_in_its_own_form(page: httpx.Client) -> None:
+    for method, path, status in (("GET", "nothing", 404), ("POST", "responses", 404), ("GET", "chat/completions", 405)):
+        reply = page.request(method, f"/v1/{path}")
+        assert reply.status_code == status
+        error_of(reply)

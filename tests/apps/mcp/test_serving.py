@@ -19,6 +19,7 @@ from understudy.agents import Agent
 from understudy.apps.mcp.serving import http_app, loopback
 from understudy.apps.server.database import open_database
 from understudy.apps.server.keys import Keys
+from understudy.apps.server.sessions import COOKIE
 from understudy.core.errors import SettingsError
 from understudy.core.settings import ServerSettings, Settings
 
@@ -202,6 +203,14 @@ async def test_a_server_of_other_things_answers_at_the_same_path_in_its_queue(wo
         opened = httpx.post(url, json=HELLO, headers=accepts | {"Authorization": f"Bearer {everything}"})
         taken = accepts | {"Authorization": f"Bearer {hers}", "mcp-session-id": opened.headers["mcp-session-id"]}
         assert httpx.post(url, json={**HELLO, "method": "ping"}, headers=taken).status_code == 404
+        for header in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            mine = accepts | header | {"Authorization": f"Bearer {everything}"}
+            assert httpx.post(url, json=HELLO, headers=mine).status_code == 403, header
+        session = server.served.sessions.begin(keys.listing()[1])
+        by_cookie = httpx.post(url, json=HELLO, headers=accepts, cookies={COOKIE: session})
+        assert (by_cookie.status_code, by_cookie.json()["error"]["code"]) == (403, "csrf")
+        begun = [httpx.post(url, json=HELLO, headers=accepts | {"Authorization": f"Bearer {hers}"}) for _ in range(31)]
+        assert begun[-1].status_code == 429
 
 
 def test_other_machines_are_not_served(workspace: Path) -> None:

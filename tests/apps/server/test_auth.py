@@ -259,7 +259,7 @@ async def test_every_reply_tells_browsers_what_not_to_do(fresh: Agent) -> None:
         for path in ("/v1/models", "/healthz", "/login", "/docs", "/v1/nothing"):
             headers = (await here.get(path)).headers
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
             assert headers["cross-origin-resource-policy"] == "same-origin"
             policy = headers["content-security-policy"]
             assert "default-src 'none'" in policy

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Float,
     MetaData,
@@ -125,10 +127,18 @@ def family_of(question: str, scope: Scope) -> str:
     return f"{folded(question)}\0{scope.document or ''}"
 
 
-def agreed(rows: Sequence[Row]) -> Row:
-    """What several people said of one draft, as one label."""
-    said = [row.quality for row in rows if row.quality is not None]
-    return replace(rows[0], quality=sum(said) / len(said) if said else None)
+def told_of(question: str, scope: Scope, by: str) -> tuple[ColumnElement[bool], ...]:
+    """The rows of what a person said of a question; of before names were kept, what anybody said."""
+    family = outcomes.c.family == hashed(scope.collection, family_of(question, scope))
+    return family, outcomes.c.role == TOLD, (outcomes.c.said_by == by) | outcomes.c.said_by.is_(None)
+
+
+def agreed(said: Sequence[tuple[str | None, Row]]) -> Row:
+    """What people said of the latest draft of a question, as one label: the middle of it, the lower one of two."""
+    latest = said[-1][0]
+    rows = [row for draft, row in said if draft == latest]
+    found = [row.quality for row in rows if row.quality is not None]
+    return replace(rows[-1], quality=median_low(found) if found else None)
 
 
 def trace_old(db: Connection) -> None:
@@ -202,7 +212,6 @@ class OutcomeStore:
         draft, right = outcome.draft, outcome.expert
         if quality is None and draft is not None and right is not None:
             quality = agreement(draft, right)
-        self.untell(outcome.question, outcome.scope, by)
         said = {
             "role": TOLD,
             "signals": json.dumps(outcome.signals),
@@ -212,14 +221,13 @@ class OutcomeStore:
         }
         row = self._row(outcome) | said | {"probability": 1.0, "in_force": 1.0}
         with self._begun() as db:
+            db.execute(delete(outcomes).where(*told_of(outcome.question, outcome.scope, by)))
             db.execute(insert(outcomes).values(row))
 
     def untell(self, question: str, scope: Scope, by: str) -> None:
         """Forget what a person said of the drafts of a question."""
-        family = hashed(scope.collection, family_of(question, scope))
-        own = (outcomes.c.family == family, outcomes.c.role == TOLD, outcomes.c.said_by == by)
         with self._begun() as db:
-            db.execute(delete(outcomes).where(*own))
+            db.execute(delete(outcomes).where(*told_of(question, scope, by)))
 
     def _row(self, outcome: Outcome) -> dict[str, Any]:
         """What every row keeps of a question, its draft and its expert."""
@@ -253,7 +261,7 @@ class OutcomeStore:
     def rows(self, small_model: Callable[[str], str]) -> list[Row]:
         """What is known of the small models in force, oldest first; a question asked again is no second label.
 
-        What several people said of one draft counts once, as their mean.
+        What several people said of a question counts once, see `agreed`.
 
         Args:
             small_model: by collection, the name of the one that answers there.
@@ -264,13 +272,13 @@ class OutcomeStore:
             .where((outcomes.c.experts == self._experts) | (outcomes.c.role == TOLD))
             .order_by(outcomes.c.created)
         )
-        found: dict[tuple[str, str | None], list[Row]] = {}
+        found: dict[tuple[str, bool], list[tuple[str | None, Row]]] = {}
         with self._begun() as db:
             for r in db.execute(query).all():
                 if r.small_model == small_model(r.collection):
                     row = Row(r.role, r.drafted, json.loads(r.signals), r.probability, r.quality, r.in_force, r.failed)
-                    found.setdefault((r.family, r.said if r.role == TOLD else None), []).append(row)
-        return [agreed(rows) if rows[0].role == TOLD else rows[0] for rows in found.values()]
+                    found.setdefault((r.family, r.role == TOLD), []).append((r.said, row))
+        return [agreed(rows) if told else rows[0][1] for (_, told), rows in found.items()]
 
     def labels(self, small_model: Callable[[str], str]) -> int:
         """How many drafts were compared with an expert, or judged by a person, each question once."""

@@ -16,7 +16,17 @@ from understudy.core.errors import Stopped
 from understudy.core.types import Answer
 from understudy.graphs.state import Event
 
-__all__ = ["CLIENT_GONE", "ClientGone", "Events", "Happening", "answer_in", "happenings", "listening", "until"]
+__all__ = [
+    "CLIENT_GONE",
+    "ClientGone",
+    "Events",
+    "Happening",
+    "answer_in",
+    "closing",
+    "happenings",
+    "listening",
+    "until",
+]
 
 T = TypeVar("T")
 CLIENT_GONE = 499

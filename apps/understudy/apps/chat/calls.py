@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from gradio import processing_utils
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from understudy.apps.api.errors import CODES, error_body
@@ -29,8 +30,10 @@ NEEDED = re.compile(
 
 NAMED_IN_BODY = ("queue/join", "cancel", "reset", "reset/")
 HEARTBEAT = "heartbeat/"
-PAGES = 10_000
-"""Open pages at most whose principals are known; the one that was heard of longest ago goes."""
+LONGEST = 64
+"""Of a page's name; Gradio's have eleven letters."""
+PAGES = 500
+"""Open pages at most that a principal has; the one that was heard of longest ago is nobody's then."""
 
 
 class OwnCalls:
@@ -44,7 +47,8 @@ class OwnCalls:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._principals: OrderedDict[str, str] = OrderedDict()
+        self._principals: dict[str, str] = {}
+        self._pages: defaultdict[str, OrderedDict[str, None]] = defaultdict(OrderedDict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
@@ -72,22 +76,27 @@ class OwnCalls:
             )
             await refused(scope, receive, send)
             return
+        except ClientDisconnect:
+            return
         await self._app(scope, receive, send)
 
     def _opened_by(self, page: str, principal: str) -> bool:
         """Whether a page is a principal's: whoever names it first has opened it."""
-        opened = self._principals.setdefault(page, principal)
-        self._principals.move_to_end(page)
-        if len(self._principals) > PAGES:
-            self._principals.popitem(last=False)
-        return opened == principal
+        if len(page) > LONGEST or self._principals.setdefault(page, principal) != principal:
+            return False
+        own = self._pages[principal]
+        own[page] = None
+        own.move_to_end(page)
+        if len(own) > PAGES:
+            del self._principals[own.popitem(last=False)[0]]
+        return True
 
 
 def page_in(body: bytes) -> str | None:
     """The page that a call names; Gradio itself answers what isn't in its form."""
     try:
         held = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     page = held.get("session_hash") if isinstance(held, dict) else None
     return page if isinstance(page, str) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -199,13 +199,15 @@ class Conversation:
         buttons = {page.ask: gr.Button(visible=False), page.stop: gr.Button(visible=True), page.error: ""}
         yield before | buttons | {page.now: render.live(words, (), "Starting")}
         answered, failed = None, ""
+        known = {t.id for t in await asyncio.to_thread(self._agent.threads, principal=who)}
         async with self._stoppable(request) as stopping:
             try:
                 async for shown in until(following(self._served, who, thread, words, events), stopping):
                     answered = shown.answer
                     yield {page.now: shown.html()}
             except ClientGone:
-                thread = await self._interrupted(thread, words, who)
+                thread = thread or await self._begun_since(known, words, who)
+                await self._ended(thread, who)
             except (UnderstudyError, ApiError) as error:
                 failed = str(error)
         if failed:
@@ -227,20 +229,23 @@ class Conversation:
             if not self._stops[name]:
                 del self._stops[name]
 
-    def stopped(self, request: gr.Request) -> None:
+    async def stopped(self, request: gr.Request) -> None:
         """The stop button was pressed, or the page closed."""
         for pressed in self._stops.get(str(request.session_hash), ()):
             pressed.set()
 
-    async def _interrupted(self, thread: str | None, words: str, who: str) -> str | None:
-        """The thread of a question that was stopped, once that is written down; a new one by its first question."""
+    async def _begun_since(self, known: Collection[str], words: str, who: str) -> str | None:
+        """The thread that a question has begun; none where it was stopped while it waited for its turn."""
+        listed = await asyncio.to_thread(self._agent.threads, principal=who)
+        return next((t.id for t in listed if t.id not in known and t.title == words), None)
+
+    async def _ended(self, thread: str | None, who: str) -> None:
+        """Wait until a question that was stopped has written that down."""
         for _ in range(100):
             listed = await asyncio.to_thread(self._agent.threads, principal=who)
-            found = next((t for t in listed if (t.title == words if thread is None else t.id == thread)), None)
-            if found is None or found.status != "running":
-                break
+            if not any(t.id == thread and t.status == "running" for t in listed):
+                return
             await asyncio.sleep(0.05)
-        return None if found is None else found.id
 
     async def pressed(self, thread: str | None, event: gr.EventData, request: gr.Request) -> Update:
         """Something inside the conversation was pressed: a citation, a thumb, a correction."""

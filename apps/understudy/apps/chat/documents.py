@@ -15,6 +15,7 @@ from understudy.apps.chat.adding import Check, adding
 from understudy.apps.chat.panels import QUIET, note, when_selected, who
 from understudy.core.access import Principal
 from understudy.core.errors import UnderstudyError, UserError
+from understudy.core.names import check_name
 from understudy.core.settings import CollectionSettings, Sensitivity
 from understudy.retrieval.load import SUFFIXES
 
@@ -22,7 +23,6 @@ __all__ = ["build"]
 
 SHOWN = 200
 """Documents in the list at most; a filter finds the others."""
-LONGEST_NAME = 100
 Update = dict[Any, Any]
 OWNERS = "Deleting documents, and saying how sensitive a new collection is, takes the owner of the workspace."
 EMPTY = (
@@ -282,8 +282,7 @@ class Documents:
 def named(into: str | None) -> str:
     """The collection that somebody typed. Raises `UserError`."""
     name = " ".join((into or "").split())
-    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise UserError(f"a collection's name takes 1 to {LONGEST_NAME} letters; choose one, or type it")
+    check_name(name)
     return name
 
 

@@ -12,7 +12,7 @@ FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 CSS = "".join((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "panels.css"))
 ON_PRESS = (HERE / "press.js").read_text(encoding="utf-8")
-HEAD = '<meta name="referrer" content="no-referrer">'
+HEAD = '<meta name="referrer" content="same-origin">'
 FOLLOW = "watch('value', () => element.scrollIntoView({ block: 'nearest' }));"
 """What is being answered stays in sight."""
 TO_QUOTE = "watch('value', () => element.querySelector('#u-quote')?.scrollIntoView({ block: 'center' }));"

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp.server.transport_security import TransportSecuritySettings
-from understudy.apps.api.answering import Events, Happening, happenings
+from understudy.apps.api.answering import Events, Happening, closing, happenings, until
 from understudy.apps.api.errors import ApiError
 from understudy.apps.mcp.gate import named, principal_of
 from understudy.apps.mcp.server import INSTRUCTIONS, Server, Tools
 from understudy.apps.mcp.serving import PATH
 from understudy.apps.server.auth import Pass
+from understudy.apps.server.limits import Buckets
 from understudy.apps.server.served import Served
 from understudy.core.errors import ThreadBusyError
 
 __all__ = ["mount_mcp"]
+
+SESSION = "mcp-session-id"
+SESSIONS_PER_MINUTE = 30
+"""That a key may begin. The SDK holds 10,000 for half an hour each: nobody may take them all."""
 
 
 def mount_mcp(app: FastAPI, served: Served, passed: Callable[[Request], Pass]) -> None:
@@ -58,18 +66,26 @@ class Named:
 
     def __init__(self, app: ASGIApp, passed: Callable[[Request], Pass]) -> None:
         self._app, self._passed = app, passed
+        self._begun = Buckets(SESSIONS_PER_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         found = self._passed(Request(scope))
+        if SESSION not in Request(scope).headers and (wait := math.ceil(self._begun.take(found.by))):
+            told = {"error": f"too many sessions were begun; try again in {wait} s"}
+            await JSONResponse(told, 429, headers={"Retry-After": str(wait)})(scope, receive, send)
+            return
         await self._app(named(scope, found.by, found.principal), receive, send)
 
 
 async def queued(served: Served, principal: str, thread: str | None, events: Events) -> AsyncGenerator[Happening]:
-    """What the agent does, once it is this question's turn. Raises `QueueFull`, `ThreadBusyError`."""
+    """What the agent does, once it is this question's turn. Raises `QueueFull`, `ThreadBusyError`, `Stopped`."""
+    stopping = asyncio.create_task(closing(served))
     try:
-        async with aclosing(happenings(served, principal, events, thread)) as happening:
+        async with aclosing(until(happenings(served, principal, events, thread), stopping)) as happening:
             async for event in happening:
                 yield event
     except ApiError as error:
         raise ThreadBusyError(str(error)) from error
+    finally:
+        stopping.cancel()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
+from importlib.metadata import version
 from typing import Annotated, Any, cast
 
 from anyio.to_thread import run_sync
@@ -46,7 +47,11 @@ async def at_once(_principal: str, _thread: str | None, events: Events) -> Async
 
 
 class Server(FastMCP[Any]):
-    """FastMCP, with errors of one line and arguments that are known."""
+    """FastMCP, with errors of one line, arguments that are known, and the version of this project."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._mcp_server.version = version("understudy")
 
     async def call_tool(self, name: str, arguments: dict[str, Any]) -> Sequence[ContentBlock] | dict[str, Any]:
         """Call a tool. Raises `ToolError`, which the client gets as the tool's error."""
@@ -110,16 +115,17 @@ class Tools:
         events = partial(
             self._agent.astream, question, collection=collection, document=document, thread=thread, principal=principal
         )
-        steps = 0
+        noted = 0
         # Closing the events stops inference: what cancels this call goes through here.
         async with aclosing(self._turn(principal, thread, events)) as stream:
             async for event in stream:
                 if isinstance(event, int):
-                    await call.report_progress(0, None, f"waits, number {event} in line")
+                    noted += 1
+                    await call.report_progress(noted, None, f"waits, number {event} in line")
                     continue
                 if event.step is not None:
-                    steps += 1
-                    await call.report_progress(steps, None, told(event.step))
+                    noted += 1
+                    await call.report_progress(noted, None, told(event.step))
                 if event.answer is not None:
                     return AnswerResult.of(event.answer)
         raise InternalError("the question ended without an answer")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 from importlib.util import find_spec
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Match
 
 from understudy.agents import Agent
 from understudy.apps.api import chat, embeddings, ingesting, models, native
@@ -31,6 +32,7 @@ UPLOADS = ("/v1/understudy/documents", "/gradio_api/upload")
 BODY_MIB = 4
 """Of a request that is no upload."""
 LOGINS_PER_MINUTE = 10
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def build_app(agent: Agent, settings: ServerSettings, *, chat_page: bool = False) -> FastAPI:
@@ -73,6 +75,7 @@ def build_app(agent: Agent, settings: ServerSettings, *, chat_page: bool = False
     if chat_page:
         from understudy.apps.chat.app import mount_chat
 
+        app.add_api_route("/v1/{rest:path}", nothing, methods=METHODS, include_in_schema=False)
         mount_chat(app, using, who)  # last: every other path is its own
     else:
 
@@ -87,6 +90,12 @@ def build_app(agent: Agent, settings: ServerSettings, *, chat_page: bool = False
     app.add_middleware(Counting, metrics=using.metrics)
     app.add_middleware(Headers, policy=lambda path: STRICT_POLICY if path.startswith(OWN) else CHAT_POLICY)
     return app
+
+
+def nothing(request: Request) -> None:
+    """What isn't there; the chat app would answer in a form of its own. Raises `HTTPException`."""
+    found = (route.matches(request.scope)[0] for route in request.app.router.routes)
+    raise HTTPException(405 if Match.PARTIAL in found else 404)
 
 
 def served_by(agent: Agent, settings: ServerSettings) -> Served:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -70,6 +71,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp, served: Served) -> None:
         self._app, self._served = app, served
+        # Of its own: what reads documents may take all threads of the loop's for minutes.
+        self._readers = ThreadPoolExecutor(2, "gate")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it."""
@@ -83,7 +86,7 @@ class Gate:
         try:
             self._check_place(request)
             if request.url.path not in OPEN:
-                found = await asyncio.to_thread(self._found, request)  # it reads a database
+                found = await asyncio.get_running_loop().run_in_executor(self._readers, self._found, request)
                 self._check_rate(request, found)
                 scope.setdefault("state", {})["understudy_pass"] = found
         except (ApiError, UnderstudyError) as error:

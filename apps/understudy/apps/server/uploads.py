@@ -108,7 +108,9 @@ def check_packed(path: Path, part: str) -> None:
     size = sum(entry.file_size for entry in entries)
     packed_size = max(1, path.stat().st_size)
     too_dense = size > SMALL_MIB * MIB and size / packed_size > RATIO
-    if len(entries) > ENTRIES or size > UNPACKED_MIB * MIB or too_dense:
+    if too_dense:
+        raise DocumentError(f"{path.name}: unpacks to over {RATIO} times its size, which is too much")
+    if len(entries) > ENTRIES or size > UNPACKED_MIB * MIB:
         raise DocumentError(f"{path.name}: unpacks to {size // MIB} MiB in {len(entries)} parts, which is too much")
 
 
