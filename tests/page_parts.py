@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from browser_parts import CHROMIUM, FLAGS, IMAGES, PATIENCE_MS
-from server_parts import eventually
+from server_parts import eventually, running
 
-__all__ = ["IMAGES", "browser", "overflows", "shown", "visiting"]
+__all__ = ["IMAGES", "browser", "overflows", "shown", "visiting", "whole"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Browser, Page
+
+    from understudy.agents import Agent
 
 
 @contextmanager
@@ -61,6 +63,13 @@ def browser() -> Iterator[Browser]:
             yield opened
         finally:
             opened.close()
+
+
+@contextmanager
+def whole(agent: Agent) -> Iterator[str]:
+    """The address of the whole app, as its owner sees it."""
+    with running(agent, chat_page=True) as server:
+        yield server.url
 
 
 @contextmanager

@@ -25,6 +25,17 @@ def test_the_python_guide(tmp_path: Path) -> None:
     assert "1 added, 1 passages" in done.stdout
 
 
+def test_the_batch_guide(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("# Trains\n\nThe night train to Oslo leaves at 22:40 from platform seven.\n")
+    ready = (
+        'from understudy.agents import Agent\nwith Agent.open("workspace") as agent:\n    agent.ingest(["notes.md"])\n'
+    )
+    script = ready + "\n".join(blocks("docs/guides/batch.md", "python"))
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "22:40" in done.stdout
+
+
 def test_the_settings_guide() -> None:
     import tomllib
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from page_parts import IMAGES, browser, overflows, shown, visiting
+from page_parts import IMAGES, browser, overflows, shown, visiting, whole
 from playwright.sync_api import Browser, Page, expect
 from server_parts import SAMPLES
 
@@ -40,7 +40,11 @@ def agent(tmp_path: Path) -> Iterator[Agent]:
 
 
 def page_of(agent: Agent, principal: str | None = None):  # type: ignore[no-untyped-def]
-    return shown({"Documents": lambda: documents.build(agent, check_upload)}, principal)
+    return (
+        whole(agent)
+        if principal is None
+        else shown({"Documents": lambda: documents.build(agent, check_upload)}, principal)
+    )
 
 
 def add(page: Page, collection: str, *files: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fake_openai import serving
 from history_parts import lived_through, trained
-from page_parts import IMAGES, browser, overflows, shown, visiting
+from page_parts import IMAGES, browser, overflows, shown, visiting, whole
 from playwright.sync_api import Browser, expect
 
 from understudy.agents import Agent
@@ -38,7 +38,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
 
 
 def page_of(agent: Agent, principal: str | None = None):  # type: ignore[no-untyped-def]
-    return shown({"Learning": lambda: learning.build(agent)}, principal)
+    return whole(agent) if principal is None else shown({"Learning": lambda: learning.build(agent)}, principal)
 
 
 def used(agent: Agent, tmp_path: Path) -> None:

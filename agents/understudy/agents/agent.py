@@ -12,11 +12,13 @@ from typing import Any, Self
 
 from langchain_core.tools import BaseTool
 
+from understudy.agents.asked import question_of
+from understudy.agents.batching import Batching
 from understudy.agents.conversing import Conversing, answer_of
 from understudy.agents.erasure.erasure import ErasureReport
 from understudy.agents.studying import Studying
 from understudy.core.access import Principal
-from understudy.core.errors import QuestionError, ScopeError, UnderstudyError
+from understudy.core.errors import ScopeError, UnderstudyError
 from understudy.core.protocols import Cancel
 from understudy.core.settings import Settings
 from understudy.core.types import Answer, Scope
@@ -29,7 +31,7 @@ from understudy.retrieval.readable import no_documents
 __all__ = ["Agent"]
 
 
-class Agent(Conversing, Studying):
+class Agent(Conversing, Studying, Batching):
     """Answers questions from the documents of one workspace.
 
     Use `Agent.open`, as a context manager or with `close`. Synchronous and asynchronous methods may be mixed; all of
@@ -258,13 +260,7 @@ class Agent(Conversing, Studying):
         who: Principal,
         cancel: Cancel,
     ) -> AsyncIterator[Event]:
-        asked = question.strip()
-        if not asked:
-            raise QuestionError("the question is empty; ask something")
-        if "\0" in asked:
-            raise QuestionError("the question holds null bytes; take them out")
-        if any("\ud800" <= c <= "\udfff" for c in asked):
-            raise QuestionError("the question holds half characters (lone surrogates); take them out")
+        asked = question_of(question)
         if thread is not None and not thread.strip():
             raise ScopeError("the thread's name is empty; leave it out for a new thread")
         await self.tooling.ready()

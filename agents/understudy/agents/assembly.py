@@ -16,6 +16,7 @@ from understudy.agents.access.threads import Threads
 from understudy.agents.access.turns import Turns
 from understudy.agents.access.views import PermittedCache, PermittedExamples, PermittedOutcomes
 from understudy.agents.approving import Approving
+from understudy.agents.batch.journal import Journal
 from understudy.agents.briefing import build_payload
 from understudy.agents.cache.semantic import SemanticCache
 from understudy.agents.cast import Cast, CollectionsCast, Players
@@ -162,6 +163,7 @@ class Assembly:
         self._checkpoints = self._loop.run(checkpointer(workspace.threads))
         self.owners = Threads(workspace.threads, self._checkpoints)
         self.turns = Turns(workspace.threads)
+        self.journal = Journal(workspace.jobs)
         self._graph = build_ask_graph(self._checkpoints)
         self._approving = Approving(
             self.egress.approvals, self._graph, self._going_on, self.owners.open_to, self.audit, self.turns.going_on
@@ -190,6 +192,7 @@ class Assembly:
                 self.deferral.store,
                 self.example_store,
                 self.conversations,
+                self.journal,
                 self.records,
                 Placeholders(self.egress.vaults, self.store),
                 Library(self.store, self.retriever, self.encoder),
@@ -205,6 +208,7 @@ class Assembly:
         self._loop.settle(SETTLED_S)
         self.owners.close()
         self.turns.close()
+        self.journal.close()
         self.tooling.close()
         self._loop.run(self._checkpoints.conn.close())
         self._loop.close()

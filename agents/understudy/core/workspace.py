@@ -149,6 +149,11 @@ class Workspace:
         return self.root / "refinements.sqlite"
 
     @property
+    def jobs(self) -> Path:
+        """SQLite: questions of jobs, with what became of each."""
+        return self.root / "jobs.sqlite"
+
+    @property
     def threads(self) -> Path:
         """SQLite: LangGraph's checkpoints."""
         return self.root / "threads.sqlite"

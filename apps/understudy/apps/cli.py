@@ -13,6 +13,7 @@ from rich.console import Console
 
 from understudy.apps.approvals import approvals
 from understudy.apps.auditing import audit
+from understudy.apps.batch.commands import batch, jobs
 from understudy.apps.command import Json, located, opened, print_json
 from understudy.apps.exporting import examples
 from understudy.apps.key_commands import keys
@@ -39,6 +40,8 @@ app.add_typer(audit, name="audit")
 documents = typer.Typer(help="What was ingested.", no_args_is_help=True)
 app.add_typer(documents, name="documents")
 app.add_typer(approvals, name="approvals")
+app.command()(batch)
+app.add_typer(jobs, name="jobs")
 app.command("mcp")(mcp)
 app.command()(serve)
 app.command()(chat)

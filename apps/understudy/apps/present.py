@@ -222,6 +222,7 @@ def show_erasure(console: Console, found: ErasureReport) -> None:
         "outcomes": found.outcomes,
         "threads": found.threads,
         "placeholders": found.placeholders,
+        "rows of jobs": found.job_answers,
         "adapters": len(found.adapters),
     }
     done, go, withdraw = ("erased", "went", "withdrawn") if found.done else ("not erased", "would go", "to withdraw")

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextvars import Context
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from langgraph.types import Command, StateSnapshot
 from langsmith import tracing_context
@@ -22,7 +22,7 @@ from understudy.graphs.ask import AskGraph
 from understudy.graphs.outcome import waiting
 from understudy.graphs.state import AskState, Deps, Event, Turn, plain, rests_of, thread_key
 
-__all__ = ["alone", "ask", "pending", "resume", "stream", "thread_key"]
+__all__ = ["alone", "ask", "once", "pending", "resume", "stream", "thread_key"]
 
 INTERRUPT = "__interrupt__"
 """Where LangGraph's updates say that the graph waits."""
@@ -101,15 +101,46 @@ async def alone(
         earlier: the questions of its thread before it.
     """
     turns: list[Turn] = [{"question": asked, "answer": ""} for asked in earlier]
-    start = fresh(question, scope, principal, "", None, deps.clock()) | {"turns": turns}
+    await final(graph, deps, fresh(question, scope, principal, "", None, deps.clock()) | {"turns": turns})
+
+
+async def once(
+    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str
+) -> tuple[Answer, tuple[Scope, ...]]:
+    """Answer a question of a job, outside any thread that could be gone on with; the answer, and what it rests on.
+
+    An expert's answer is in the cache before it is given. Where the job was killed right after that, it is found there,
+    and counts as what it is: this question's own.
+
+    Args:
+        graph: without a checkpointer.
+        deps: with nobody who could be waited for.
+        question: to answer.
+        scope: of what.
+        principal: who asks.
+        thread: a name of the question's own, by which that is told.
+        job: what it belongs to.
+
+    Raises:
+        QuestionError: it is longer than the context.
+        Stopped: `deps.cancel` said so.
+    """
+    state = await final(graph, deps, fresh(question, scope, principal, thread, job, deps.clock()) | {"turns": []})
+    cached = state["cached"]
+    answer = Answer.model_validate(cached if cached is not None and cached["thread"] == thread else state["answer"])
+    return answer.model_copy(update={"thread": ""}), rests_of(state)
+
+
+async def final(graph: AskGraph, deps: Deps, start: AskState) -> AskState:
+    """The state at the end of a graph that keeps nothing."""
     config: Any = {"recursion_limit": 4 * deps.max_steps + 20}
 
-    async def run() -> None:
-        with tracing_context(enabled=False):
-            await graph.ainvoke(start, config, context=deps)
+    async def run() -> Any:
+        with tracing_context(enabled=False):  # LANGSMITH_TRACING in the environment would send text out
+            return await graph.ainvoke(start, config, context=deps)
 
     # In an empty context: from its own, a refinement's graph would hand down its checkpointer.
-    await asyncio.create_task(run(), context=Context())
+    return cast("AskState", await asyncio.create_task(run(), context=Context()))
 
 
 async def stream(

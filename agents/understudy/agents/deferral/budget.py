@@ -70,6 +70,7 @@ class Ledger:
         self._path = path
         self._now = now
         self._limits = limits_of(settings)
+        self._caps: dict[str, Limit] = {}
         self._engine = open_sqlite(path)
         with self._writing() as db:
             metadata.create_all(db)
@@ -78,12 +79,18 @@ class Ledger:
         """Close the database."""
         self._engine.dispose()
 
+    def cap(self, job: str, usd: float | None) -> None:
+        """Let a job's experts cost so much, what it has spent before included; with `None`, as the settings say."""
+        self._caps.pop(job, None)
+        if usd is not None:
+            self._caps[job] = Limit("job", "usd", math.floor(usd * NANO))
+
     def reserve(self, account: Account, expert: str, worst: Spend) -> str:
         """Set the worst case of a call aside, and give the reservation's id. Raises `BudgetError`."""
         asked = stored(worst)
         owner = self._owner(account)
         with self._writing() as db:
-            for limit in self._limits:
+            for limit in [*self._limits, *filter(None, [self._caps.get(account.job or "")])]:
                 if owner[limit.period] is None:
                     continue
                 spent = total(db, limit, owner[limit.period])

@@ -25,7 +25,7 @@ from understudy.retrieval.store import Entry
 
 __all__ = ["Erasure", "ErasureReport", "Holding"]
 
-COUNTED = ("passages", "cache_entries", "examples", "outcomes", "threads", "placeholders")
+COUNTED = ("passages", "cache_entries", "examples", "outcomes", "threads", "placeholders", "job_answers")
 TEMPORARY = re.compile(r"^\..+\.\d+\.tmp$")
 """What a process that was killed while it wrote a file leaves."""
 
@@ -58,6 +58,7 @@ class ErasureReport(Data):
     outcomes: int = 0
     threads: int = 0
     placeholders: int = 0
+    job_answers: int = 0
     adapters: tuple[str, ...] = ()
     """Those that were trained on it, which are withdrawn: `domain/label/version`, and whether it was live."""
     done: bool = True

@@ -38,6 +38,7 @@ TAKES = {
     "examples": ("example", "examples"),
     "outcomes": ("comparison", "comparisons"),
     "threads": ("conversation", "conversations"),
+    "job_answers": ("answer of a job", "answers of jobs"),
     "placeholders": ("replaced value", "replaced values"),
     "adapters": ("adapter", "adapters"),
 }

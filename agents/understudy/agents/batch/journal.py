@@ -1,0 +1,270 @@
+"""The journal of jobs: every question with its answer, kept as soon as it is there.
+
+A row is known by its question and the versions of the documents that it is asked of. When a job is begun anew with
+changed questions or documents, rows that are the same keep their answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Float,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from understudy.core.errors import ScopeError
+from understudy.core.jobs import Job, JobStatus, Query, Result
+from understudy.core.provenance import fingerprints
+from understudy.core.sqlite import leads_to, now, open_sqlite, workspace_errors
+from understudy.core.types import Answer, Scope
+
+__all__ = ["Journal"]
+
+metadata = MetaData()
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("principal", String, index=True),
+    Column("collection", String),
+    Column("output", String),
+    Column("status", String),
+    Column("budget_usd", Float),
+    Column("created", String),
+    Column("changed", String),
+    Column("written", String),
+)
+rows = Table(
+    "job_rows",
+    metadata,
+    Column("job", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("key", String),
+    Column("basis", String),
+    Column("query", Text),
+    Column("answer", Text),
+    Column("error", Text),
+    Column("route", String),
+    Column("cost_usd", Float),
+    Column("rests_on", Text),
+)
+AT_ONCE = 500
+"""Rows that are read, or written, in one go."""
+
+
+class Journal:
+    """Jobs on SQLite. Raises `WorkspaceError` where the file can't be used.
+
+    Args:
+        path: of the database. Nobody else runs jobs in it: those that are marked as running were broken off.
+    """
+
+    kind = "job_answers"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._engine = open_sqlite(path)
+        with self._begun() as db:
+            metadata.create_all(db)
+            db.execute(update(jobs).where(jobs.c.status == "running").values(status="interrupted"))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._engine.dispose()
+
+    def begin(
+        self,
+        job: str,
+        principal: str,
+        collection: str,
+        output: str,
+        budget_usd: float | None,
+        queries: Sequence[Query],
+        basis: Callable[[Query], str],
+    ) -> Job:
+        """Write a job down, or take it up again: rows that are as they were keep their answers, and no error stays.
+
+        Args:
+            job: its id.
+            principal: whose it is.
+            collection: whose documents are asked.
+            output: where results go.
+            budget_usd: what its experts may cost.
+            queries: in order.
+            basis: a digest of the versions that a query is asked of.
+        """
+        with self._begun() as db:
+            known = db.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
+            kept = {} if known is None or known.collection != collection else answered(db, job)
+            db.execute(delete(rows).where(rows.c.job == job))
+            for at in range(0, len(queries), AT_ONCE):
+                made = [
+                    row_of(job, number, query, basis(query), collection, kept)
+                    for number, query in enumerate(queries[at : at + AT_ONCE], at)
+                ]
+                db.execute(insert(rows), made)
+            values = {"principal": principal, "collection": collection, "output": output, "budget_usd": budget_usd}
+            values |= {"status": "interrupted", "changed": now()}
+            if known is None:
+                db.execute(insert(jobs).values(id=job, created=now(), written="", **values))
+            else:
+                db.execute(update(jobs).where(jobs.c.id == job).values(**values))
+        return self.get(job)
+
+    def pending(self, job: str) -> list[tuple[int, Query]]:
+        """What is still to be asked: one of each row that is the same, those of one document after each other."""
+        open_ = (rows.c.job == job) & rows.c.answer.is_(None) & rows.c.error.is_(None)
+        first = select(func.min(rows.c.number)).where(open_).group_by(rows.c.key, rows.c.basis)
+        query = select(rows.c.number, rows.c.query).where(rows.c.job == job, rows.c.number.in_(first))
+        with self._begun() as db:
+            found = [(int(r.number), Query.model_validate_json(r.query)) for r in db.execute(query).all()]
+        order: dict[str | None, int] = {}
+        for number, asked in found:
+            order.setdefault(asked.document, number)
+        return sorted(found, key=lambda row: (order[row[1].document], row[0]))
+
+    def keep(self, job: str, number: int, outcome: Answer | str, rests_on: Sequence[Scope] = ()) -> int:
+        """Keep an answer, or the one line of an error, for a row and for all that are the same; gives how many."""
+        answer = outcome if isinstance(outcome, Answer) else None
+        values: dict[str, Any] = {"error": None if answer is not None else str(outcome)}
+        if answer is not None:
+            values |= {"answer": answer.model_dump_json(), "route": answer.route, "cost_usd": answer.cost_usd}
+            values["rests_on"] = fingerprints(rests_on)
+        with self._begun() as db:
+            at = (rows.c.job == job) & (rows.c.number == number)
+            same = db.execute(select(rows.c.key, rows.c.basis).where(at)).one()
+            alike = (rows.c.job == job) & (rows.c.key == same.key) & (rows.c.basis == same.basis)
+            changed = db.execute(update(rows).where(alike).values(**values)).rowcount
+            if answer is not None and answer.cost_usd:  # one call was paid for all of them
+                db.execute(update(rows).where(alike, rows.c.number != number).values(cost_usd=0.0))
+        return int(changed)
+
+    def results(self, job: str) -> Iterator[Result]:
+        """Every row, in order, whatever became of it; a few hundred are held at a time."""
+        last = -1
+        while True:
+            query = select(rows).where(rows.c.job == job, rows.c.number > last).order_by(rows.c.number).limit(AT_ONCE)
+            with self._begun() as db:
+                found = [result_of(r) for r in db.execute(query).all()]
+            if not found:
+                return
+            yield from found
+            last = found[-1].number
+
+    def mark(self, job: str, status: JobStatus) -> None:
+        """Say where a job stands."""
+        with self._begun() as db:
+            db.execute(update(jobs).where(jobs.c.id == job).values(status=status, changed=now()))
+
+    def cancelled(self, job: str) -> bool:
+        """Whether somebody has cancelled it."""
+        with self._begun() as db:
+            return bool(db.scalar(select(jobs.c.status).where(jobs.c.id == job)) == "cancelled")
+
+    def wrote(self, job: str, digest: str) -> None:
+        """Note what the output holds now."""
+        with self._begun() as db:
+            db.execute(update(jobs).where(jobs.c.id == job).values(written=digest))
+
+    def get(self, job: str) -> Job:
+        """A job by its id. Raises `ScopeError`."""
+        with self._begun() as db:
+            row = db.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
+            if row is None:
+                raise ScopeError(f"there is no job {job!r}; understudy jobs list shows those that are")
+            return job_of(db, row)
+
+    def listing(self, principal: str | None) -> list[Job]:
+        """All jobs, or a principal's, the one that changed last first."""
+        query = select(jobs).order_by(jobs.c.changed.desc())
+        if principal is not None:
+            query = query.where(jobs.c.principal == principal)
+        with self._begun() as db:
+            return [job_of(db, row) for row in db.execute(query).all()]
+
+    def found(self, document: Scope) -> list[str]:
+        """The rows that rest on a document, or ask for it."""
+        with self._begun() as db:
+            return [f"{r.job}/{r.number}" for r in db.execute(self._touched(document)).all()]
+
+    def forget(self, document: Scope) -> None:
+        """Take them out; the job's own questions bring them back, with an error, when it is begun anew."""
+        with self._begun() as db:
+            for r in db.execute(self._touched(document)).all():
+                db.execute(delete(rows).where(rows.c.job == r.job, rows.c.number == r.number))
+
+    def _touched(self, document: Scope) -> Any:
+        return select(rows.c.job, rows.c.number).where(leads_to(rows.c.rests_on, document))
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        with workspace_errors(self._path), self._engine.begin() as db:
+            yield db
+
+
+def answered(db: Connection, job: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """What a job's rows were answered with, by what they are known by."""
+    columns = (rows.c.key, rows.c.basis, rows.c.answer, rows.c.route, rows.c.cost_usd, rows.c.rests_on)
+    found = db.execute(select(*columns).where(rows.c.job == job, rows.c.answer.is_not(None)).order_by(rows.c.number))
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
+    for r in found:
+        kept.setdefault((r.key, r.basis), dict(r._mapping))
+    return kept
+
+
+def row_of(
+    job: str, number: int, query: Query, basis: str, collection: str, kept: dict[tuple[str, str], dict[str, Any]]
+) -> dict[str, Any]:
+    """A row, with its answer where it is known."""
+    key = hashlib.sha256(json.dumps([query.question, query.document, query.problem]).encode()).hexdigest()
+    of = [Scope(collection=collection, document=query.document)] if query.document is not None else []
+    new = {"key": key, "basis": basis, "answer": None, "route": None, "cost_usd": 0.0, "rests_on": fingerprints(of)}
+    known = kept.get((key, basis))
+    if known is not None:
+        new |= known
+        known["cost_usd"] = 0.0  # one call was paid for all that are the same
+    return {"job": job, "number": number, "query": query.model_dump_json(), "error": None, **new}
+
+
+def result_of(row: Row[Any]) -> Result:
+    """A row as others see it."""
+    answer = None if row.answer is None else Answer.model_validate_json(row.answer)
+    if answer is not None:
+        answer = answer.model_copy(update={"cost_usd": row.cost_usd})
+    return Result(number=row.number, query=Query.model_validate_json(row.query), answer=answer, error=row.error)
+
+
+def job_of(db: Connection, row: Row[Any]) -> Job:
+    """A job with its counts."""
+    own = rows.c.job == row.id
+    counts = select(
+        func.count(), func.count(rows.c.answer), func.count(rows.c.error), func.coalesce(func.sum(rows.c.cost_usd), 0.0)
+    ).where(own)
+    total, answers, failed, cost = db.execute(counts).one()
+    routes = db.execute(select(rows.c.route, func.count()).where(own, rows.c.route.is_not(None)).group_by(rows.c.route))
+    return Job(
+        **{name: row._mapping[name] for name in jobs.c.keys()},  # noqa: SIM118
+        total=total,
+        done=answers + failed,
+        failed=failed,
+        routes={r.route: r[1] for r in routes},
+        cost_usd=float(cost),
+    )

@@ -1,0 +1,63 @@
+"""Jobs: many questions asked as one piece of work, which may be broken off and gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from understudy.core.data import Data
+from understudy.core.types import Answer
+
+__all__ = ["Job", "JobStatus", "Query", "Result"]
+
+JobStatus = Literal["running", "interrupted", "cancelled", "done"]
+"""`interrupted`: it ended before it was done, for whatever reason; it can be gone on with."""
+
+
+class Query(Data):
+    """A question of a job."""
+
+    question: str
+    document: str | None = None
+    """Only this one of the collection's."""
+    id: str | None = None
+    """The asker's own name for it."""
+    answers: tuple[str, ...] = ()
+    """What is known to be right, where the asker knows; it is passed on, and nobody is shown it."""
+    problem: str | None = None
+    """Why it can't be asked: then it isn't, and this is its error."""
+
+
+class Result(Data):
+    """What became of a question of a job."""
+
+    number: int
+    """Its place in the job, from 0."""
+    query: Query
+    answer: Answer | None = None
+    error: str | None = None
+    """One line; with neither, it was not asked yet."""
+
+
+class Job(Data):
+    """A job in short."""
+
+    id: str
+    principal: str
+    collection: str
+    output: str
+    """Where its results go; "" where whoever runs it says."""
+    status: JobStatus
+    budget_usd: float | None
+    created: str
+    changed: str
+    """Times in UTC, sortable."""
+    total: int
+    done: int
+    """Answered, or known to have no answer: `failed` is a part of it."""
+    failed: int
+    routes: Mapping[str, int]
+    cost_usd: float
+    """Of the experts, by the answers."""
+    written: str
+    """SHA-256 of the results as they were written last; "" before."""

@@ -1,0 +1,159 @@
+"""`understudy batch` and `understudy jobs`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from understudy.apps.command import Json, located, opened, print_json
+from understudy.apps.lending import lending, lent
+from understudy.core.errors import Stopped, UserError
+
+if TYPE_CHECKING:
+    from understudy.agents import Agent
+    from understudy.core.jobs import Job
+
+__all__ = ["batch", "jobs"]
+
+err = Console(stderr=True)
+out = Console()
+jobs = typer.Typer(help="Jobs that were begun by understudy batch.", no_args_is_help=True)
+JobId = Annotated[str, typer.Argument(help="Its id, as understudy jobs list shows it.", metavar="JOB")]
+AtOnce = Annotated[int | None, typer.Option(min=1, max=1000, help="Questions in progress at once.")]
+
+
+def batch(
+    context: typer.Context,
+    questions: Annotated[
+        Path, typer.Argument(help="A .csv, .jsonl or .parquet file.", parser=located, metavar="QUESTIONS")
+    ],
+    output: Annotated[
+        Path, typer.Option("--out", help="Where results go: .parquet, .csv or .jsonl.", parser=located, metavar="FILE")
+    ],
+    collection: Annotated[str, typer.Option(help="Whose documents.")] = "default",
+    each_document: Annotated[
+        bool, typer.Option("--each-document", help="Ask every question of every document of the collection.")
+    ] = False,
+    budget: Annotated[float | None, typer.Option(min=0, help="Dollars that the job's experts may cost.")] = None,
+    at_once: AtOnce = None,
+    as_json: Json = False,
+) -> None:
+    """Answer the questions of a file. A job that was broken off goes on by the same command; nothing is asked twice."""
+    from understudy.apps.batch.questions import of_each, read_questions
+    from understudy.apps.batch.results import check_output
+
+    queries = read_questions(questions)
+    with owned(context) as agent:
+        name = job_at(output, agent)
+        known = next((job for job in agent.journal.listing(None) if job.id == name), None)
+        check_output(output, None if known is None else known.written)
+        if each_document:
+            queries = of_each(queries, [d["id"] for d in agent.documents(collection)])
+        job = agent.begin_job(name, queries, collection=collection, output=str(output.absolute()), budget_usd=budget)
+        done = carried_out(agent, job, at_once)
+    report(done, as_json)
+
+
+@jobs.command("list")
+def list_jobs(context: typer.Context, as_json: Json = False) -> None:
+    """All jobs, the one that changed last first."""
+    from understudy.apps.batch.present import show_jobs
+
+    with opened(context) as agent:
+        found = agent.jobs()
+    if as_json:
+        print_json({"jobs": [job.model_dump(mode="json") for job in found]})
+    else:
+        show_jobs(out, found)
+
+
+@jobs.command("show")
+def show_job(context: typer.Context, job: JobId, as_json: Json = False) -> None:
+    """One job: how far it is, what it cost, and what failed."""
+    from understudy.apps.batch.present import failures_of, show_one
+
+    with opened(context) as agent:
+        found = agent.job(job)
+        failures = failures_of(agent.job_results(job))
+    if as_json:
+        print_json(found.model_dump(mode="json") | {"failures": failures})
+    else:
+        show_one(out, found, failures)
+
+
+@jobs.command("cancel")
+def cancel_job(context: typer.Context, job: JobId) -> None:
+    """Stop a job; what is answered is kept, and it can be gone on with."""
+    with opened(context) as agent:
+        found = agent.cancel_job(job)
+    out.print(f"job {job} is cancelled, with {found.done} of {found.total} done", highlight=False, markup=False)
+
+
+@jobs.command("resume")
+def resume_job(context: typer.Context, job: JobId, at_once: AtOnce = None, as_json: Json = False) -> None:
+    """Go on with a job that was broken off or cancelled, with the questions that it was begun with."""
+    from understudy.apps.batch.results import check_output
+
+    with owned(context) as agent:
+        held = agent.job(job)
+        if held.status == "running":
+            raise UserError(f"job {job!r} is running; understudy jobs show {job} says how far it is")
+        check_output(Path(held.output), held.written)
+        done = carried_out(agent, held, at_once)
+    report(done, as_json)
+
+
+@contextmanager
+def owned(context: typer.Context) -> Iterator[Agent]:
+    """The agent; while it works, other commands on the workspace are run here."""
+    with opened(context) as agent:
+        if lent() is not None:
+            yield agent
+        else:
+            with lending(agent):
+                yield agent
+
+
+def job_at(output: Path, agent: Agent) -> str:
+    """The id of the job that writes there: the same for the same command."""
+    return hashlib.sha256(f"{output.absolute()}\0{agent.principal.name}".encode()).hexdigest()[:10]
+
+
+def carried_out(agent: Agent, job: Job, at_once: int | None) -> Job:
+    """Ask what is left of a job, and write its results with a report beside them. Raises `Stopped`."""
+    from understudy.apps.batch.report import write_report
+    from understudy.apps.batch.results import write_results
+    from understudy.apps.batch.running import showing
+
+    if job.done:
+        err.print(f"job {job.id}: {job.done} of {job.total} are known already", highlight=False, markup=False)
+    with showing(job, err) as (tally, note):
+        try:
+            done = agent.run_job(job.id, at_once=at_once, on_row=note)
+        except Stopped as error:
+            left = agent.job(job.id)
+            raise Stopped(
+                f"job {job.id} was stopped with {left.done} of {left.total} done; "
+                f"understudy jobs resume {job.id} goes on"
+            ) from error
+    output = Path(done.output)
+    agent.journal.wrote(job.id, write_results(output, agent.job_results(job.id)))
+    write_report(output, done, tally, agent.job_results(job.id), agent.promise())
+    return agent.job(job.id)
+
+
+def report(job: Job, as_json: bool) -> None:
+    """What became of a job."""
+    from understudy.apps.batch.present import show_one
+
+    if as_json:
+        print_json(job.model_dump(mode="json"))
+    else:
+        show_one(out, job, [])
+        out.print(f"results in {job.output}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,58 @@
+"""Jobs on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from understudy.core.jobs import Job, Result
+
+__all__ = ["failures_of", "show_jobs", "show_one"]
+
+SHOWN = 20
+"""Failures at most."""
+
+
+def failures_of(results: Iterable[Result]) -> list[dict[str, str | int]]:
+    """The rows that have no answer, and why: the first of them."""
+    found: list[dict[str, str | int]] = []
+    for result in results:
+        if result.error is not None:
+            found.append({"number": result.number, "question": result.query.question, "error": result.error})
+        if len(found) == SHOWN:
+            break
+    return found
+
+
+def show_jobs(out: Console, jobs: Sequence[Job]) -> None:
+    """A line a job."""
+    if not jobs:
+        out.print("no jobs yet; begin one with: understudy batch QUESTIONS --out FILE", highlight=False)
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("job", "status", "done", "failed", "cost", "changed", "output"):
+        table.add_column(name, justify="right" if name in ("done", "failed", "cost") else "left", overflow="fold")
+    for job in jobs:
+        done = f"{job.done} of {job.total}"
+        table.add_row(job.id, job.status, done, str(job.failed), f"${job.cost_usd:.4f}", job.changed[:19], job.output)
+    out.print(table)
+
+
+def show_one(out: Console, job: Job, failures: Sequence[dict[str, str | int]]) -> None:
+    """A job in full."""
+    budget = "" if job.budget_usd is None else f" of ${job.budget_usd:.4f}"
+    routes = ", ".join(f"{count} {route}" for route, count in sorted(job.routes.items())) or "none yet"
+    rows = {
+        "job": f"{job.id}, {job.status}",
+        "questions": f"{job.done} of {job.total} done, {job.failed} failed",
+        "answers": routes,
+        "experts cost": f"${job.cost_usd:.4f}{budget}",
+        "collection": job.collection,
+    }
+    for name, value in rows.items():
+        out.print(f"{name:<14}{value}", highlight=False, markup=False, soft_wrap=True)
+    for failure in failures:
+        said = f"row {failure['number']}: {failure['error']}"
+        out.print(f"  {said}", highlight=False, markup=False, soft_wrap=True)

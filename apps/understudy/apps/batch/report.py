@@ -1,0 +1,106 @@
+"""The report of a job, in Markdown beside its results, with a picture where matplotlib is installed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from understudy.apps.batch.present import SHOWN
+from understudy.apps.batch.running import Tally
+from understudy.core.errors import UserError
+from understudy.core.jobs import Job, Result
+
+__all__ = ["write_report"]
+
+BINS = 10
+
+
+def write_report(output: Path, job: Job, tally: Tally, results: Iterable[Result], promise: Mapping[str, Any]) -> Path:
+    """Write `OUTPUT.report.md`, and `OUTPUT.report.png`; gives the former. Raises `UserError`.
+
+    Args:
+        output: the results.
+        job: done.
+        tally: of the run that finished it.
+        results: all of them.
+        promise: what the threshold in force promises.
+    """
+    confidence: Counter[tuple[str, int]] = Counter()
+    failures: list[Result] = []
+    for result in results:
+        if result.answer is not None:
+            at = min(BINS - 1, int(result.answer.confidence * BINS))
+            confidence[result.answer.route, at] += 1
+        elif len(failures) < SHOWN:
+            failures.append(result)
+    path = output.with_name(f"{output.name}.report.md")
+    drawn = path.with_suffix(".png") if find_spec("matplotlib") and confidence else None
+    try:
+        if drawn is not None:
+            draw(drawn, confidence)
+        path.write_text(text_of(output, job, tally, failures, promise, drawn), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: can't be written ({error.strerror or error}); the results are whole") from error
+    return path
+
+
+def text_of(
+    output: Path,
+    job: Job,
+    tally: Tally,
+    failures: Sequence[Result],
+    promise: Mapping[str, Any],
+    drawn: Path | None,
+) -> str:
+    """The report's words."""
+    answered = job.done - job.failed
+    lines = [f"# Job {job.id}", "", f"Results: `{output.name}`. Collection: `{job.collection}`.", ""]
+    lines += ["| | |", "|---|---|", f"| questions | {job.total} |", f"| answered | {answered} |"]
+    for route, count in sorted(job.routes.items()):
+        lines.append(f"| {route} | {count} ({count / max(1, answered):.1%}) |")
+    budget = "" if job.budget_usd is None else f" of a budget of ${job.budget_usd:.4f}"
+    lines += [f"| failed | {job.failed} |", f"| experts cost | ${job.cost_usd:.4f}{budget} |"]
+    if tally.now:
+        lines.append(f"| pace of the last run | {tally.per_minute:.0f} questions a minute, {tally.now} of them |")
+    lines += ["", promised(promise), ""]
+    if drawn is not None:
+        lines += [f"![Answers by confidence]({drawn.name})", ""]
+    if failures:
+        more = f", the first {SHOWN}" if job.failed > SHOWN else ""
+        lines += [f"## What failed{more}", ""]
+        lines += [f"- row {r.number}: {r.error}" for r in failures]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def promised(promise: Mapping[str, Any]) -> str:
+    """What is promised of the answers that were given without an expert."""
+    if promise.get("threshold") is None or promise.get("why"):
+        why = promise.get("why") or "there are too few labels; understudy calibrate says how many are missing"
+        return f"Nothing is promised of the quality of local answers: {why}."
+    return (
+        f"Against always asking the expert, {promise['max_quality_loss']:.1%} of quality is lost at most, with "
+        f"{promise['confidence']:.0%} confidence, over questions like those that the threshold was derived from."
+    )
+
+
+def draw(path: Path, confidence: Mapping[tuple[str, int], int]) -> None:
+    """Answers by confidence and route."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.2))
+    below = [0] * BINS
+    for route in sorted({route for route, _ in confidence}):
+        counts = [confidence.get((route, at), 0) for at in range(BINS)]
+        axes.bar([(at + 0.5) / BINS for at in range(BINS)], counts, 0.9 / BINS, bottom=below, label=route)
+        below = [a + b for a, b in zip(below, counts, strict=True)]
+    axes.set(xlabel="confidence", ylabel="answers", xlim=(0, 1))
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,96 @@
+"""Results as CSV, JSONL or Parquet: a whole file, or the one that was there before."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from understudy.apps.batch.columns import COLUMNS, row_of
+from understudy.apps.batch.parquet import library, written
+from understudy.core.errors import UserError
+from understudy.core.jobs import Result
+
+__all__ = ["check_output", "digest_of", "write_results"]
+
+Rows = Iterable[Mapping[str, Any]]
+PIECE = 1 << 20
+
+
+def check_output(path: Path, before: str | None) -> None:
+    """Raise `UserError` where results can't be written, or where a file would be lost that isn't this job's.
+
+    Args:
+        path: of the output.
+        before: SHA-256 of what this job wrote there last; `None` for a job that is new.
+    """
+    if path.suffix.lower() not in WRITERS:
+        known = ", ".join(WRITERS)
+        raise UserError(f"--out {path}: can't write {path.suffix or 'this kind of file'}; known: {known}")
+    if path.suffix.lower() == ".parquet":
+        library()
+    if path.is_dir():
+        raise UserError(f"--out {path}: is a folder; name a file")
+    if path.exists() and digest_of(path) != before:
+        raise UserError(f"--out {path}: is there already, and isn't what this job wrote; move it away, or name another")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise UserError(f"--out {path}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"--out {path}: can't be written into {folder}; name another place")
+
+
+def write_results(path: Path, results: Iterable[Result]) -> str:
+    """Write all results; gives their SHA-256. What was there stays until they are whole. Raises `UserError`."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        WRITERS[path.suffix.lower()](temporary, map(row_of, results))
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        digest = digest_of(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        why = f"{path}: can't be written ({error.strerror or error})"
+        raise UserError(f"{why}; the answers are kept, and the same command writes them") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return digest
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def as_csv(path: Path, rows: Rows) -> None:
+    """Lists and structures as JSON in their cells."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: cell(value) for name, value in row.items()})
+
+
+def cell(value: Any) -> Any:
+    """A value as CSV holds it."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+
+
+def as_jsonl(path: Path, rows: Rows) -> None:
+    """An object a line."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+
+
+def as_parquet(path: Path, rows: Rows) -> None:
+    """With steps as JSON."""
+    written(path, ({**row, "steps": None if row["steps"] is None else json.dumps(row["steps"])} for row in rows))
+
+
+WRITERS: Mapping[str, Callable[[Path, Rows], None]] = {".parquet": as_parquet, ".csv": as_csv, ".jsonl": as_jsonl}
