@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Float,
+    Index,
     Integer,
     MetaData,
     Row,
@@ -65,6 +66,7 @@ rows = Table(
     Column("route", String),
     Column("cost_usd", Float),
     Column("rests_on", Text),
+    Index("same_rows", "job", "key"),
 )
 AT_ONCE = 500
 """Rows that are read, or written, in one go."""
