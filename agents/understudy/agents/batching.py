@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import math
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Literal, overload
 
 from understudy.agents.asked import question_of
 from understudy.agents.assembly import Assembly
 from understudy.agents.batch.asking import NobodyThere, each, error_line
+from understudy.agents.batch.journal import Pending
 from understudy.core.access import Permit, Principal
 from understudy.core.errors import ScopeError, Stopped, UnderstudyError, UserError
 from understudy.core.jobs import Job, Query, Result
@@ -36,7 +40,7 @@ class Batching(Assembly):
         questions: Sequence[str | Query],
         *,
         collection: str = ...,
-        job: str = ...,
+        job: str | None = ...,
         budget_usd: float | None = ...,
         at_once: int | None = ...,
         principal: str | None = ...,
@@ -50,7 +54,7 @@ class Batching(Assembly):
         questions: Sequence[str | Query],
         *,
         collection: str = ...,
-        job: str = ...,
+        job: str | None = ...,
         budget_usd: float | None = ...,
         at_once: int | None = ...,
         principal: str | None = ...,
@@ -63,7 +67,7 @@ class Batching(Assembly):
         questions: Sequence[str | Query],
         *,
         collection: str = "default",
-        job: str = "batch",
+        job: str | None = None,
         budget_usd: float | None = None,
         at_once: int | None = None,
         principal: str | None = None,
@@ -79,7 +83,7 @@ class Batching(Assembly):
         Args:
             questions: words, or a `Query` with the document that is asked.
             collection: whose documents.
-            job: what the questions belong to in the books.
+            job: what the questions belong to in the books; by default to this call alone.
             budget_usd: what the job's experts may cost, with what it has spent before; by default as the settings say.
             at_once: questions in progress at once.
             principal: who asks, if not the one that the agent was opened for.
@@ -95,17 +99,19 @@ class Batching(Assembly):
             Stopped: `cancel` said so.
         """
         queries = [Query(question=q) if isinstance(q, str) else q for q in questions]
+        who, call = self._who(principal), uuid.uuid4().hex
+        job = job or f"batch-{call}"
+        asked = [Pending(number, f"{call}-{number}", "", query) for number, query in enumerate(queries)]
         found: dict[int, Answer | UnderstudyError] = {}
 
-        def keep(number: int, outcome: Answer | UnderstudyError, _rests_on: tuple[Scope, ...]) -> None:
+        def keep(row: Pending, outcome: Answer | UnderstudyError, _rests_on: tuple[Scope, ...]) -> None:
             if isinstance(outcome, UnderstudyError) and not return_exceptions:
                 raise outcome
-            found[number] = outcome
+            found[row.number] = outcome
 
-        who = self._who(principal)
-        self.ledger.cap(job, budget_usd)
-        asked = self._all(list(enumerate(queries)), collection, job, who, at_once, cancel, keep)
-        await self._loop.awaited(asked)
+        if budget_usd is not None:
+            self.ledger.cap(job, budget_usd)
+        await self._loop.awaited(self._all(asked, collection, job, who, at_once, cancel, cancel, keep))
         return [found[number] for number in range(len(queries))]
 
     def begin_job(
@@ -131,20 +137,24 @@ class Batching(Assembly):
         Raises:
             NoDocumentsError: the collection is empty, or not theirs to read.
             ScopeError: the job is another principal's.
+            UserError: it is running, or the budget is none.
         """
         who = self._who(principal)
-        documents = self.retriever.over(self.documents_of(who))
-        documents.check(Scope(collection=collection))
-        if any(held.id == job and held.principal != who.name for held in self.journal.listing(None)):
+        if budget_usd is not None and not (math.isfinite(budget_usd) and budget_usd >= 0):
+            raise UserError(f"a budget of {budget_usd} dollars is none; give what the job may cost, or leave it out")
+        documents = self.documents_of(who)
+        self.retriever.over(documents).check(Scope(collection=collection))
+        held = self.journal.find(job)
+        if held is not None and held.principal != who.name:
             raise ScopeError(f"job {job!r} is another principal's; give it another --out")
+        with self.traffic.shared():
+            versions = {name: version for name, version, _ in documents.entries(collection)}
+            whole = digest_of(versions)
 
-        @cache
-        def basis(document: str | None) -> str:
-            return documents.versions(Scope(collection=collection, document=document))
+            def basis(query: Query) -> str:
+                return whole if query.document is None else versions.get(query.document, "")
 
-        return self.journal.begin(
-            job, who.name, collection, output, budget_usd, queries, lambda query: basis(query.document)
-        )
+            return self.journal.begin(job, who.name, collection, output, budget_usd, queries, basis)
 
     def run_job(
         self,
@@ -166,44 +176,40 @@ class Batching(Assembly):
 
         Raises:
             ScopeError: there is no such job of theirs.
+            UserError: it is running.
             WorkspaceError: a database can't be written.
-            Stopped: `cancel` said so.
+            Stopped: `cancel` said so, or somebody cancelled it.
         """
         held = self.job(job, principal=principal)
         who = self.access.principal(held.principal)
-        left = self.journal.pending(job)
 
-        def keep(number: int, outcome: Answer | UnderstudyError, rests_on: tuple[Scope, ...]) -> None:
-            kept = outcome if isinstance(outcome, Answer) else error_line(outcome)
-            same = self.journal.keep(job, number, kept, rests_on)
-            answer = outcome if isinstance(outcome, Answer) else None
-            for copies in range(same):
-                row = Result(number=number, query=asked[number], answer=answer, error=None if answer else str(kept))
-                on_row(row)
-                if copies == 0 and answer is not None:
+        def keep(row: Pending, outcome: Answer | UnderstudyError, rests_on: tuple[Scope, ...]) -> None:
+            kept = outcome if isinstance(outcome, Answer) else error_line(outcome, row.query, held.collection)
+            answer, error = (kept, None) if isinstance(kept, Answer) else (None, kept)
+            for _ in range(self.journal.keep(job, row, kept, rests_on)):
+                on_row(Result(number=row.number, query=row.query, answer=answer, error=error))
+                if answer is not None:
                     answer = answer.model_copy(update={"cost_usd": 0.0})  # the call was paid for once
 
-        asked = dict(left)
-        self.ledger.cap(job, held.budget_usd)
-        self.journal.mark(job, "running")
-        try:
-            self._loop.run(self._all(left, held.collection, job, who, at_once, cancel, keep))
-        except UnderstudyError:
-            if not self.journal.cancelled(job):
-                self.journal.mark(job, "interrupted")
-            raise
-        self.journal.mark(job, "done")
+        def stopped() -> bool:
+            return cancel() or self.journal.cancelled(job)
+
+        with self.journal.running(job):
+            self.ledger.cap(job, held.budget_usd)
+            left = self.journal.pending(job)
+            self._loop.run(self._all(left, held.collection, job, who, at_once, cancel, stopped, keep))
         return self.journal.get(job)
 
     def jobs(self, *, principal: str | None = None) -> list[Job]:
         """A principal's jobs; those of all, for who may read everything. The one that changed last comes first."""
         who = self._who(principal)
-        return self.journal.listing(who.name if who.restricted else None)
+        found = self.journal.listing(who.name if who.restricted else None)
+        return [job for job in found if who.may_read(job.collection)]
 
     def job(self, job: str, *, principal: str | None = None) -> Job:
-        """A job in short. Raises `ScopeError`."""
+        """A job in short. Raises `ScopeError`: there is none, or none that they may read."""
         who, held = self._who(principal), self.journal.get(job)
-        if who.restricted and held.principal != who.name:
+        if who.restricted and (held.principal != who.name or not who.may_read(held.collection)):
             raise ScopeError(f"there is no job {job!r}; understudy jobs list shows those that are")
         return held
 
@@ -221,52 +227,63 @@ class Batching(Assembly):
 
     async def _all(
         self,
-        queries: Sequence[tuple[int, Query]],
+        asked: Sequence[Pending],
         collection: str,
         job: str,
         who: Principal,
         at_once: int | None,
         cancel: Cancel,
-        keep: Callable[[int, Answer | UnderstudyError, tuple[Scope, ...]], None],
+        stopped: Cancel,
+        keep: Callable[[Pending, Answer | UnderstudyError, tuple[Scope, ...]], None],
     ) -> None:
-        """Ask them all, and hand over what becomes of each."""
+        """Ask them all, and hand over what becomes of each, before a document behind it can be erased.
+
+        `cancel` is asked between tokens, `stopped` between questions.
+        """
         await self.tooling.ready()
 
-        async def work(item: tuple[int, Query]) -> None:
-            number, query = item
-            if cancel() or await asyncio.to_thread(self.journal.cancelled, job):
+        async def work(row: Pending) -> None:
+            if await asyncio.to_thread(stopped):
                 raise Stopped(f"job {job!r} was stopped; what is answered is kept")
-            try:
-                answer, rests_on = await self._once(query, collection, job, number, who, cancel)
-            except UnderstudyError as error:
-                await asyncio.to_thread(keep, number, error, ())
-            else:
-                await asyncio.to_thread(keep, number, answer, rests_on)
+            async with self.traffic.passing():
+                try:
+                    answer, rests_on = await self._once(row, collection, job, who, cancel)
+                except UnderstudyError as error:
+                    if isinstance(error, Stopped):
+                        raise
+                    await asyncio.to_thread(keep, row, error, ())
+                else:
+                    await asyncio.to_thread(keep, row, answer, rests_on)
 
         try:
-            await each(queries, at_once or PER_CORE * cores(), work)
+            await each(asked, at_once or PER_CORE * cores(), work)
         except* UnderstudyError as group:
             raise first_of(group) from None
 
     async def _once(
-        self, query: Query, collection: str, job: str, number: int, who: Principal, cancel: Cancel
+        self, row: Pending, collection: str, job: str, who: Principal, cancel: Cancel
     ) -> tuple[Answer, tuple[Scope, ...]]:
+        query = row.query
         if query.problem is not None:
             raise UserError(query.problem)
         scope = Scope(collection=collection, document=query.document)
         question = question_of(query.question)
-        async with self.traffic.passing():
-            self.retriever.over(self.documents_of(who)).check(scope)
-            place = self.place(collection)
-            permit = Permit(who, (who.access.ground(collection),))
-            deps: Deps = self._deps(self.cast.playing(*place, who), permit, place[1], cancel)
-            deps = replace(deps, guard=NobodyThere(deps.guard))
-            return await once(self._jobs_graph, deps, question, scope, who.name, f"job-{job}-{number}", job)
+        self.retriever.over(self.documents_of(who)).check(scope)
+        place = self.place(collection)
+        permit = Permit(who, (who.access.ground(collection),))
+        deps: Deps = self._deps(self.cast.playing(*place, who), permit, place[1], cancel)
+        deps = replace(deps, guard=NobodyThere(deps.guard))
+        return await once(self._jobs_graph, deps, question, scope, who.name, f"job-{job}-{row.key[:32]}", job)
 
     @cached_property
     def _jobs_graph(self) -> AskGraph:
         """It keeps nothing, so all jobs share it."""
         return build_ask_graph()
+
+
+def digest_of(versions: Mapping[str, str]) -> str:
+    """Of all documents of a collection, in their versions."""
+    return hashlib.sha256("\n".join(f"{i}\t{v}" for i, v in sorted(versions.items())).encode()).hexdigest()
 
 
 def first_of(group: BaseExceptionGroup[UnderstudyError]) -> UnderstudyError:

@@ -60,4 +60,4 @@ class Job(Data):
     cost_usd: float
     """Of the experts, by the answers."""
     written: str
-    """SHA-256 of the results as they were written last; "" before."""
+    """SHA-256 of the results as they were written last, and of those before; "" before there were any."""

@@ -104,9 +104,9 @@ async def learn(state: AskState, runtime: Run) -> AskState:
         deps.cache.remember(cache_key(state), Cached(answer, basis_of(state, answer)))
 
     reason = state["reason"]
-    wanted: list[tuple[str, Callable[[], object]]] = [("for the next time", remember)]
+    wanted: list[tuple[str, Callable[[], object]]] = [("for the next time", remember)]  # first, lest it be paid twice
     if not example.expert.unseen:  # who saw nothing of the documents teaches nothing about them
-        wanted.insert(0, ("as an example", partial(deps.examples.add, example)))
+        wanted.append(("as an example", partial(deps.examples.add, example)))
     # They may lie in two databases, of which one may be down.
     for what, keep in wanted:
         try:

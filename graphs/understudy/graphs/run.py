@@ -127,7 +127,8 @@ async def once(
     """
     state = await final(graph, deps, fresh(question, scope, principal, thread, job, deps.clock()) | {"turns": []})
     cached = state["cached"]
-    answer = Answer.model_validate(cached if cached is not None and cached["thread"] == thread else state["answer"])
+    own = cached is not None and cached["thread"] == thread and state["near"] is None
+    answer = Answer.model_validate(cached if own else state["answer"])
     return answer.model_copy(update={"thread": ""}), rests_of(state)
 
 

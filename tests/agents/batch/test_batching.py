@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from fake_openai import serving
 
 from understudy.agents import Agent
+from understudy.agents.batch.journal import Pending
 from understudy.core.errors import QuestionError, ScopeError, Stopped, UnderstudyError, UserError
 from understudy.core.jobs import Query, Result
 from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, PrincipalSettings, Settings
-from understudy.core.types import Answer
+from understudy.core.types import Answer, Scope
 
 CITIES = {"oslo": "22:40", "bergen": "06:15", "narvik": "13:05"}
 LEAVES = "When does the night train to {} leave?"
 
 
 def add(agent: Agent, folder: Path, cities: dict[str, str]) -> None:
-    for city, time in cities.items():
+    for city, hour in cities.items():
         path = folder / "documents" / f"{city}.md"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(f"# Trains\n\nThe night train to {city.title()} leaves at {time} from platform seven.\n")
+        path.write_text(f"# Trains\n\nThe night train to {city.title()} leaves at {hour} from platform seven.\n")
     agent.ingest([folder / "documents"])
 
 
@@ -50,7 +54,7 @@ def with_expert(url: str, egress: str = "allow") -> Settings:
 async def test_answers_come_in_order_and_are_those_of_single_questions(agent: Agent) -> None:
     questions = [asked_of(city) for city in (*CITIES, "oslo")]
     found = await agent.abatch(questions, at_once=3)
-    assert [time in a.text for time, a in zip((*CITIES.values(), "22:40"), found, strict=True)] == [True] * 4
+    assert [hour in a.text for hour, a in zip((*CITIES.values(), "22:40"), found, strict=True)] == [True] * 4
     for query, answer in zip(questions, found, strict=True):
         alone = await agent.aask(query.question, document=query.document)
         same = ("question", "text", "route", "confidence", "citations")
@@ -136,6 +140,58 @@ def test_an_erased_document_is_in_no_job(agent: Agent) -> None:
         assert b"oslo.md" not in path.read_bytes()
 
 
+def test_nothing_of_a_document_is_kept_that_is_erased_meanwhile(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent.begin_job("j", [asked_of(city) for city in CITIES])
+    keep, begun = agent.journal.keep, threading.Event()
+
+    def slowly(job: str, row: Pending, *more: object) -> int:
+        begun.set()
+        time.sleep(0.5)
+        return keep(job, row, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(agent.journal, "keep", slowly)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(agent.run_job, "j", at_once=1)
+        assert begun.wait(60)
+        agent.erase("oslo.md")
+        assert running.result().status == "done"
+    assert agent.journal.found(Scope(document="oslo.md")) == []
+    assert [r.query.document for r in agent.job_results("j")] == ["bergen.md", "narvik.md"]
+
+
+def test_an_error_names_no_other_document(agent: Agent) -> None:
+    agent.begin_job("j", [Query(question="Why?", document="osl.md")])
+    agent.run_job("j")
+    (row,) = agent.job_results("j")
+    assert row.error == "there is no document 'osl.md' in collection 'default'"
+
+
+def test_who_may_read_no_longer_gets_no_results(tmp_path: Path) -> None:
+    for label in ("default", "other"):
+        with Agent.open(
+            tmp_path / "w", settings=Settings(principals={"ann": PrincipalSettings(labels=(label,))})
+        ) as agent:
+            if label == "default":
+                add(agent, tmp_path, CITIES)
+                agent.begin_job("j", [asked_of("oslo")], principal="ann")
+                agent.run_job("j", principal="ann")
+                assert len(list(agent.job_results("j", principal="ann"))) == 1
+                continue
+            assert agent.jobs(principal="ann") == []
+            for refused in (agent.job, agent.job_results, agent.run_job):
+                with pytest.raises(ScopeError, match="no job 'j'"):
+                    refused("j", principal="ann")
+
+
+async def test_a_remembered_answer_of_another_batch_is_said_to_be_one(tmp_path: Path) -> None:
+    with serving("ok") as server, Agent.open(tmp_path / "w", settings=with_expert(server.url)) as agent:
+        add(agent, tmp_path, CITIES)
+        for route, cost in (("expert", 0.01), ("cache", 0.0)):
+            (answer,) = await agent.abatch([asked_of("oslo")])
+            assert (answer.route, answer.cost_usd) == (route, pytest.approx(cost))
+        assert len(server.requests) == 1
+
+
 def test_no_budget_is_exceeded_and_local_answers_stand(tmp_path: Path) -> None:
     with serving("ok") as server, Agent.open(tmp_path / "w", settings=with_expert(server.url)) as agent:
         add(agent, tmp_path, CITIES)
@@ -159,14 +215,13 @@ def test_a_killed_jobs_expert_is_not_asked_again(tmp_path: Path) -> None:
         queries = [asked_of(city) for city in CITIES]
         agent.begin_job("j", queries)
 
-        def died(_result: Result) -> None:
+        def died(*_: object) -> int:
             raise UserError("killed")
 
-        keep = agent.journal.keep
-        agent.journal.keep = lambda *_: died(Result(number=0, query=queries[0]))  # type: ignore[method-assign, assignment, func-returns-value]
-        with pytest.raises(UnderstudyError):
-            agent.run_job("j", at_once=1)
-        agent.journal.keep = keep  # type: ignore[method-assign]
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(agent.journal, "keep", died)
+            with pytest.raises(UnderstudyError):
+                agent.run_job("j", at_once=1)
         assert len(server.requests) == 1
         done = agent.run_job("j", at_once=1)
         assert len(server.requests) == 3

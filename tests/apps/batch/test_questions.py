@@ -55,6 +55,10 @@ def test_columns_are_read_by_their_names(tmp_path: Path, write: Any) -> None:
         ({"question": 7}, "the question is no text"),
         ({"question": "x" * (LONGEST + 1)}, f"the question has {LONGEST + 1} characters; ask a shorter one"),
         ({"question": "Who?", "document": ["a"]}, "the document's name is no text"),
+        (
+            {"question": "Who\ud800?"},
+            "the question or its document holds half characters (lone surrogates); take them out",
+        ),
     ],
 )
 def test_a_bad_row_is_an_error_of_its_own(tmp_path: Path, row: dict[str, Any], problem: str) -> None:
@@ -73,6 +77,7 @@ def test_a_bad_row_is_an_error_of_its_own(tmp_path: Path, row: dict[str, Any], p
         ("q.csv", b"frage,document\nWho?,a", "has no column 'question'; it has frage, document"),
         ("q.csv", b"question\n", "holds no questions"),
         ("q.csv", b'question\n"Who?', "is no CSV"),
+        ("q.csv", b'"question', "line 1 is no CSV"),
         ("q.csv", b"question\nW\xff", "is not UTF-8 (byte 10)"),
         ("q.jsonl", b'{"question": "Who?"}\n{', "line 2 is no JSON"),
         ("q.jsonl", b"[1]", "line 1 is no object"),
@@ -87,6 +92,13 @@ def test_a_bad_file_is_one_line(tmp_path: Path, name: str, content: bytes, why: 
         read_questions(path)
     assert why in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text(f"question\nWho?\n{'x' * 200_000}\n")
+    good, long = read_questions(tmp_path / "q.csv")
+    assert good.problem is None
+    assert long.problem == "the question has 200000 characters; ask a shorter one"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -52,8 +52,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_a_row_a_question_with_every_field_of_its_answer(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"r.{suffix}"
-    digest = write_results(path, RESULTS)
-    assert digest == digest_of(path)
+    told: list[str] = []
+    (tmp_path / f".{path.name}.1.tmp").write_text("of a process that was killed")
+    write_results(path, RESULTS, told.append)
+    assert told == [digest_of(path)]
     good, bad = read(path)
     assert tuple(good) == COLUMNS
     assert set(Answer.model_fields) <= set(COLUMNS)
@@ -67,7 +69,7 @@ def test_a_row_a_question_with_every_field_of_its_answer(tmp_path: Path, suffix:
 
 def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
-    write_results(path, RESULTS)
+    write_results(path, RESULTS, str)
     before = path.read_bytes()
 
     def broken() -> Iterator[Result]:
@@ -75,20 +77,20 @@ def test_what_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(UserError, match=r"No space left on device.*; the answers are kept"):
-        write_results(path, broken())
+        write_results(path, broken(), str)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["r.jsonl"]
 
 
 def test_nobody_elses_file_is_written_over(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
-    check_output(path, None)
+    check_output(path, "")
     path.write_text("mine")
-    for before in (None, "another"):
+    for before in ("", "another"):
         with pytest.raises(UserError, match="is there already, and isn't what this job wrote"):
             check_output(path, before)
-    check_output(path, digest_of(path))
+    check_output(path, f"another {digest_of(path)}")
     (tmp_path / "d.csv").mkdir()
     for wrong, why in (("d.csv", "is a folder"), ("r.xlsx", "can't write .xlsx"), ("no/r.csv", "there is no folder")):
         with pytest.raises(UserError, match=why):
-            check_output(tmp_path / wrong, None)
+            check_output(tmp_path / wrong, "")

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from understudy.core.egress import Guard, Outbound, Payload
-from understudy.core.errors import AccessError, EgressRefused, Stopped, UnderstudyError, WorkspaceError
+from understudy.core.errors import (
+    AccessError,
+    EgressRefused,
+    ScopeError,
+    Stopped,
+    UnderstudyError,
+    WorkspaceError,
+)
+from understudy.core.jobs import Query
 from understudy.core.types import ExpertAnswer
 
 __all__ = ["NobodyThere", "each", "error_line"]
@@ -45,20 +53,32 @@ class NobodyThere:
 
 
 async def each(items: Iterable[T], at_once: int, work: Callable[[T], Awaitable[None]]) -> None:
-    """Work on all items, so many at a time, begun in order. The first error ends it, and stops the others."""
-    left = iter(items)
+    """Work on all items, so many at a time, begun in order. The first error ends it, and stops the others.
+
+    Where one is stopped, none is begun after it, and those in progress come to their end: what they ask is paid for.
+    """
+    left, stopped = iter(items), []
 
     async def worker() -> None:
         for item in left:
-            await work(item)
+            try:
+                await work(item)
+            except Stopped as error:
+                stopped.append(error)
+            if stopped:
+                return
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(at_once):
             tasks.create_task(worker())
+    if stopped:
+        raise stopped[0]
 
 
-def error_line(error: UnderstudyError) -> str:
+def error_line(error: UnderstudyError, query: Query, collection: str) -> str:
     """An error of one question, in one line. Raises it anew where the whole job is at an end."""
     if isinstance(error, FATAL):
         raise error
+    if type(error) is ScopeError and query.document is not None:  # its own words name the nearest, which may be erased
+        return f"there is no document {query.document!r} in collection {collection!r}"
     return " ".join(str(error).split())

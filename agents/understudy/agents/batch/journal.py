@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +33,13 @@ from sqlalchemy import (
     update,
 )
 
-from understudy.core.errors import ScopeError
+from understudy.core.errors import ScopeError, UserError
 from understudy.core.jobs import Job, JobStatus, Query, Result
 from understudy.core.provenance import fingerprints
 from understudy.core.sqlite import leads_to, now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Scope
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Pending"]
 
 metadata = MetaData()
 jobs = Table(
@@ -83,6 +85,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._running: set[str] = set()
+        self._lock = threading.Lock()
         self._engine = open_sqlite(path)
         with self._begun() as db:
             metadata.create_all(db)
@@ -112,8 +116,16 @@ class Journal:
             budget_usd: what its experts may cost.
             queries: in order.
             basis: a digest of the versions that a query is asked of.
+
+        Raises:
+            UserError: it is running.
         """
-        with self._begun() as db:
+        values = {"principal": principal, "collection": collection, "output": output, "budget_usd": budget_usd}
+        with self._lock, self._begun() as db:
+            if job in self._running:
+                raise running(job)
+            # The first thing is to write, so that nothing changes between what is read and what is written.
+            db.execute(update(jobs).where(jobs.c.id == job).values(status="interrupted", changed=now()))
             known = db.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
             kept = {} if known is None or known.collection != collection else answered(db, job)
             db.execute(delete(rows).where(rows.c.job == job))
@@ -123,40 +135,65 @@ class Journal:
                     for number, query in enumerate(queries[at : at + AT_ONCE], at)
                 ]
                 db.execute(insert(rows), made)
-            values = {"principal": principal, "collection": collection, "output": output, "budget_usd": budget_usd}
-            values |= {"status": "interrupted", "changed": now()}
             if known is None:
-                db.execute(insert(jobs).values(id=job, created=now(), written="", **values))
+                new = {"id": job, "status": "interrupted", "created": now(), "changed": now(), "written": ""}
+                db.execute(insert(jobs).values(**new, **values))
             else:
                 db.execute(update(jobs).where(jobs.c.id == job).values(**values))
         return self.get(job)
 
-    def pending(self, job: str) -> list[tuple[int, Query]]:
+    @contextmanager
+    def running(self, job: str) -> Iterator[None]:
+        """Have a job for oneself; where it ends, it is done, or it was broken off. Raises `UserError`: it is running.
+
+        One that was cancelled runs until what it had asked by then is answered.
+        """
+        with self._lock:
+            if job in self._running:
+                raise running(job)
+            self._running.add(job)
+        ended: JobStatus = "interrupted"
+        try:
+            self.mark(job, "running")
+            yield
+            ended = "done"
+        finally:
+            self._running.discard(job)
+            if not self.cancelled(job):
+                self.mark(job, ended)
+
+    def pending(self, job: str) -> list[Pending]:
         """What is still to be asked: one of each row that is the same, those of one document after each other."""
         open_ = (rows.c.job == job) & rows.c.answer.is_(None) & rows.c.error.is_(None)
         first = select(func.min(rows.c.number)).where(open_).group_by(rows.c.key, rows.c.basis)
-        query = select(rows.c.number, rows.c.query).where(rows.c.job == job, rows.c.number.in_(first))
+        columns = (rows.c.number, rows.c.key, rows.c.basis, rows.c.query)
+        query = select(*columns).where(rows.c.job == job, rows.c.number.in_(first))
         with self._begun() as db:
-            found = [(int(r.number), Query.model_validate_json(r.query)) for r in db.execute(query).all()]
+            found = [
+                Pending(int(r.number), r.key, r.basis, Query.model_validate_json(r.query))
+                for r in db.execute(query).all()
+            ]
         order: dict[str | None, int] = {}
-        for number, asked in found:
-            order.setdefault(asked.document, number)
-        return sorted(found, key=lambda row: (order[row[1].document], row[0]))
+        for row in found:
+            order.setdefault(row.query.document, row.number)
+        return sorted(found, key=lambda row: (order[row.query.document], row.number))
 
-    def keep(self, job: str, number: int, outcome: Answer | str, rests_on: Sequence[Scope] = ()) -> int:
-        """Keep an answer, or the one line of an error, for a row and for all that are the same; gives how many."""
+    def keep(self, job: str, row: Pending, outcome: Answer | str, rests_on: Sequence[Scope] = ()) -> int:
+        """Keep an answer, or the one line of an error, for all rows that are the same; gives how many there are still.
+
+        None are left where its document was erased meanwhile.
+        """
         answer = outcome if isinstance(outcome, Answer) else None
         values: dict[str, Any] = {"error": None if answer is not None else str(outcome)}
         if answer is not None:
-            values |= {"answer": answer.model_dump_json(), "route": answer.route, "cost_usd": answer.cost_usd}
+            values |= {"answer": answer.model_dump_json(), "route": answer.route, "cost_usd": 0.0}
             values["rests_on"] = fingerprints(rests_on)
+        alike = (rows.c.job == job) & (rows.c.key == row.key) & (rows.c.basis == row.basis)
         with self._begun() as db:
-            at = (rows.c.job == job) & (rows.c.number == number)
-            same = db.execute(select(rows.c.key, rows.c.basis).where(at)).one()
-            alike = (rows.c.job == job) & (rows.c.key == same.key) & (rows.c.basis == same.basis)
             changed = db.execute(update(rows).where(alike).values(**values)).rowcount
-            if answer is not None and answer.cost_usd:  # one call was paid for all of them
-                db.execute(update(rows).where(alike, rows.c.number != number).values(cost_usd=0.0))
+            if answer is not None and changed:  # one call was paid for all of them
+                first = db.scalar(select(func.min(rows.c.number)).where(alike))
+                db.execute(update(rows).where(alike, rows.c.number == first).values(cost_usd=answer.cost_usd))
         return int(changed)
 
     def results(self, job: str) -> Iterator[Result]:
@@ -181,18 +218,24 @@ class Journal:
         with self._begun() as db:
             return bool(db.scalar(select(jobs.c.status).where(jobs.c.id == job)) == "cancelled")
 
-    def wrote(self, job: str, digest: str) -> None:
-        """Note what the output holds now."""
+    def writes(self, job: str, digest: str) -> None:
+        """Note what the output is about to hold; until then it holds what it did, which counts as well."""
         with self._begun() as db:
-            db.execute(update(jobs).where(jobs.c.id == job).values(written=digest))
+            before = str(db.scalar(select(jobs.c.written).where(jobs.c.id == job))).split()
+            db.execute(update(jobs).where(jobs.c.id == job).values(written=" ".join([digest, *before[:1]])))
+
+    def find(self, job: str) -> Job | None:
+        """A job by its id, if there is one."""
+        with self._begun() as db:
+            row = db.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
+            return None if row is None else job_of(db, row)
 
     def get(self, job: str) -> Job:
         """A job by its id. Raises `ScopeError`."""
-        with self._begun() as db:
-            row = db.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
-            if row is None:
-                raise ScopeError(f"there is no job {job!r}; understudy jobs list shows those that are")
-            return job_of(db, row)
+        found = self.find(job)
+        if found is None:
+            raise ScopeError(f"there is no job {job!r}; understudy jobs list shows those that are")
+        return found
 
     def listing(self, principal: str | None) -> list[Job]:
         """All jobs, or a principal's, the one that changed last first."""
@@ -220,6 +263,21 @@ class Journal:
     def _begun(self) -> Iterator[Connection]:
         with workspace_errors(self._path), self._engine.begin() as db:
             yield db
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A row that is still to be asked, for all that are the same."""
+
+    number: int
+    key: str
+    basis: str
+    query: Query
+
+
+def running(job: str) -> UserError:
+    """Nobody else may run it meanwhile."""
+    return UserError(f"job {job!r} is running; understudy jobs show {job} says how far it is, jobs cancel stops it")
 
 
 def answered(db: Connection, job: str) -> dict[tuple[str, str], dict[str, Any]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,11 +50,13 @@ def batch(
     from understudy.apps.batch.questions import of_each, read_questions
     from understudy.apps.batch.results import check_output
 
+    if budget is not None and not math.isfinite(budget):
+        raise UserError(f"--budget {budget}: is no number of dollars")
     queries = read_questions(questions)
     with owned(context) as agent:
         name = job_at(output, agent)
-        known = next((job for job in agent.journal.listing(None) if job.id == name), None)
-        check_output(output, None if known is None else known.written)
+        known = agent.journal.find(name)
+        check_output(output, "" if known is None else known.written)
         if each_document:
             queries = of_each(queries, [d["id"] for d in agent.documents(collection)])
         job = agent.begin_job(name, queries, collection=collection, output=str(output.absolute()), budget_usd=budget)
@@ -128,7 +132,7 @@ def job_at(output: Path, agent: Agent) -> str:
 def carried_out(agent: Agent, job: Job, at_once: int | None) -> Job:
     """Ask what is left of a job, and write its results with a report beside them. Raises `Stopped`."""
     from understudy.apps.batch.report import write_report
-    from understudy.apps.batch.results import write_results
+    from understudy.apps.batch.results import check_output, write_results
     from understudy.apps.batch.running import showing
 
     if job.done:
@@ -143,7 +147,8 @@ def carried_out(agent: Agent, job: Job, at_once: int | None) -> Job:
                 f"understudy jobs resume {job.id} goes on"
             ) from error
     output = Path(done.output)
-    agent.journal.wrote(job.id, write_results(output, agent.job_results(job.id)))
+    check_output(output, done.written)  # hours may have passed
+    write_results(output, agent.job_results(job.id), partial(agent.journal.writes, job.id))
     write_report(output, done, tally, agent.job_results(job.id), agent.promise())
     return agent.job(job.id)
 

@@ -17,6 +17,7 @@ __all__ = ["of_each", "read_questions"]
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 LONGEST = 20_000
 """Characters of a question, which no context holds."""
+LONGEST_CELL = 1 << 24
 Given = Mapping[str, Any]
 
 
@@ -54,14 +55,15 @@ def of_each(queries: Sequence[Query], documents: Sequence[str]) -> list[Query]:
 
 def from_csv(path: Path) -> Iterator[Given]:
     """Rows of a CSV file with a header."""
+    csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, strict=True)
-        check_columns(path, rows.fieldnames or ())
         try:
+            check_columns(path, rows.fieldnames or ())
             for row in rows:
                 yield {name: value for name, value in row.items() if value not in ("", None)}
         except csv.Error as error:
-            raise UserError(f"{path}: line {rows.line_num} is no CSV ({error}); mend it") from error
+            raise UserError(f"{path}: line {max(1, rows.line_num)} is no CSV ({error}); mend it") from error
 
 
 def from_jsonl(path: Path) -> Iterator[Given]:
@@ -107,13 +109,25 @@ def query_of(row: Given) -> Query:
         problem = f"the question has {len(question)} characters; ask a shorter one"
     elif document is not None and not isinstance(document, str):
         problem = "the document's name is no text"
+    elif halved(question) or halved(document or ""):
+        problem = "the question or its document holds half characters (lone surrogates); take them out"
     return Query(
-        question=question[:LONGEST] if isinstance(question, str) else "",
-        document=document if isinstance(document, str) else None,
-        id=None if row.get("id") is None else str(row["id"]),
-        answers=answers_of(answers),
+        question=plain(question)[:LONGEST] if isinstance(question, str) else "",
+        document=plain(document) if isinstance(document, str) else None,
+        id=None if row.get("id") is None else plain(str(row["id"])),
+        answers=tuple(map(plain, answers_of(answers))),
         problem=problem,
     )
+
+
+def halved(text: str) -> bool:
+    """Whether it holds half characters, which JSON can spell and UTF-8 can't."""
+    return text != plain(text)
+
+
+def plain(text: str) -> str:
+    """A text that can be written."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def answers_of(given: Any) -> tuple[str, ...]:

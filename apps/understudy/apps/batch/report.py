@@ -12,6 +12,7 @@ from understudy.apps.batch.present import SHOWN
 from understudy.apps.batch.running import Tally
 from understudy.core.errors import UserError
 from understudy.core.jobs import Job, Result
+from understudy.core.workspace import write_atomically
 
 __all__ = ["write_report"]
 
@@ -41,7 +42,7 @@ def write_report(output: Path, job: Job, tally: Tally, results: Iterable[Result]
     try:
         if drawn is not None:
             draw(drawn, confidence)
-        path.write_text(text_of(output, job, tally, failures, promise, drawn), encoding="utf-8")
+        write_atomically(path, text_of(output, job, tally, failures, promise, drawn))
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror or error}); the results are whole") from error
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import json
 import os
@@ -21,12 +22,12 @@ Rows = Iterable[Mapping[str, Any]]
 PIECE = 1 << 20
 
 
-def check_output(path: Path, before: str | None) -> None:
+def check_output(path: Path, written: str) -> None:
     """Raise `UserError` where results can't be written, or where a file would be lost that isn't this job's.
 
     Args:
         path: of the output.
-        before: SHA-256 of what this job wrote there last; `None` for a job that is new.
+        written: SHA-256 of what this job wrote there, one or two; "" for a job that has written nothing.
     """
     if path.suffix.lower() not in WRITERS:
         known = ", ".join(WRITERS)
@@ -35,30 +36,41 @@ def check_output(path: Path, before: str | None) -> None:
         library()
     if path.is_dir():
         raise UserError(f"--out {path}: is a folder; name a file")
-    if path.exists() and digest_of(path) != before:
-        raise UserError(f"--out {path}: is there already, and isn't what this job wrote; move it away, or name another")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise UserError(f"--out {path}: there is no folder {folder}; make it first")
     if not os.access(folder, os.W_OK):
         raise UserError(f"--out {path}: can't be written into {folder}; name another place")
+    try:
+        own = not path.exists() or digest_of(path) in written.split()
+    except OSError as error:
+        raise UserError(f"--out {path}: can't be read ({error.strerror or error}); name another") from error
+    if not own:
+        raise UserError(f"--out {path}: is there already, and isn't what this job wrote; move it away, or name another")
 
 
-def write_results(path: Path, results: Iterable[Result]) -> str:
-    """Write all results; gives their SHA-256. What was there stays until they are whole. Raises `UserError`."""
+def write_results(path: Path, results: Iterable[Result], announce: Callable[[str], None]) -> None:
+    """Write all results. What was there stays until they are whole. Raises `UserError`.
+
+    Args:
+        path: of the output.
+        results: in order.
+        announce: is told the SHA-256 of what is about to be there.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        left.unlink(missing_ok=True)  # of a process that was killed
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         WRITERS[path.suffix.lower()](temporary, map(row_of, results))
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        digest = digest_of(temporary)
+        announce(digest_of(temporary))
         temporary.replace(path)
     except OSError as error:
         why = f"{path}: can't be written ({error.strerror or error})"
         raise UserError(f"{why}; the answers are kept, and the same command writes them") from error
     finally:
         temporary.unlink(missing_ok=True)
-    return digest
 
 
 def digest_of(path: Path) -> str:

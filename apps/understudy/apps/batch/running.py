@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -67,11 +69,17 @@ def showing(job: Job, err: Console) -> Iterator[tuple[Tally, Callable[[Result], 
     """Show a job in progress; gives its tally, and what is to be told of every question that is done."""
     tally = Tally(job)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    quiet = {"redirect_stdout": False, "redirect_stderr": False}  # or what a lent command prints would go through it
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal, **quiet) as progress:
         task = progress.add_task("asking", total=job.total, completed=job.done)
-        last = tally.began
+        last, one = tally.began, threading.Lock()
+        here = copy_context()  # in which it is known where the command was typed
 
         def note(result: Result) -> None:
+            with one:
+                here.run(noted, result)
+
+        def noted(result: Result) -> None:
             nonlocal last
             tally.note(result)
             progress.update(task, completed=job.done + tally.now, description=tally.line())
