@@ -284,6 +284,7 @@ def test_any_text_can_be_looked_at(text: str) -> None:
 
 
 @unhurried
+@example(["0_"])
 @given(st.lists(st.text(max_size=12), max_size=8))
 def test_any_values_can_be_looked_for(texts: list[str]) -> None:
     values = [Value(text, "OTHER", "test") for text in texts]
@@ -291,6 +292,24 @@ def test_any_values_can_be_looked_for(texts: list[str]) -> None:
     for value in values:
         if any(c.isalnum() and c.isascii() for c in value.text):
             assert found(f"It says {value.text} here", value, protected)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "text", "there"),
+    [
+        ("IP Agreement", "of this SPONSORSHIP AGREEMENT", False),
+        ("RS Products", "any Manufacturer's Products built", False),
+        ("Halden IP", "in haldenipso", False),
+        ("IP Agreement", "of the ip  agreement", True),
+        ("IP Agreement", "of the IPAgreement", True),
+        ("IP Agreement", "of the I P A g r e e m e n t", True),
+        ("Halden Agreement", "in xhaldenagreementx", True),
+        ("m.orlova@klinik.example", "to xm.orlova@klinik.example", True),
+    ],
+)
+def test_a_phrase_with_a_short_edge_is_no_piece_of_longer_words(phrase: str, text: str, there: bool) -> None:
+    value = Value(phrase, "NAME", "name")
+    assert bool(found(text, value, ProtectedValues([value]))) is there
 
 
 def test_nothing_to_look_for() -> None:

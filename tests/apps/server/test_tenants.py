@@ -81,7 +81,7 @@ async def interleaved(server: Running, requests: int, seed: int) -> Counter[str]
         if kind < 0.2 and threads[other]:
             theirs = {"thread": chance.choice(sorted(threads[other]))}
             refused = await ask(client, keys[name], f"{name}/{name}.md", question, understudy=theirs)
-            assert refused.status_code == 404
+            assert refused.status_code in (404, 409)  # 409 where they try for it twice at once
             routes["refused"] += 1
             return
         reply = await ask(client, keys[name], f"{name}/{name}.md", question)

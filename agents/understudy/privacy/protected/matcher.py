@@ -19,6 +19,8 @@ __all__ = ["ProtectedValues"]
 
 ANYWHERE = 10
 """Letters from which on a value is found inside longer words too."""
+EDGE = 5
+"""Letters that a phrase's first word must have to begin inside another word, and its last one to end in one."""
 DIGITS_ANYWHERE = 12
 """Digits from which on a number is found inside longer numbers too."""
 TELLING = 8
@@ -151,7 +153,12 @@ def stands_apart(pattern: Pattern, bare: Squeezed, first: int, last: int, *, loo
     """Whether what matches is the value, not a piece of other words."""
     size, number = len(pattern.key), pattern.key.isdigit()
     anywhere = pattern.blocks and size >= (DIGITS_ANYWHERE if number else TELLING if loose else ANYWHERE)
-    if not anywhere and not (opens(pattern, bare, first, number) and closes(pattern, bare, last, number)):
+    # "Sponsorship agreement" holds no "IP Agreement": of a phrase's outer words, more than a syllable must be there.
+    cuts = [0, *(at for at, is_ in enumerate(pattern.breaks, 1) if is_), size]
+    phrase = not loose and pattern.key.isalpha() and len(pattern.value.text.split()) > 1
+    begins = opens(pattern, bare, first, number) or (anywhere and not (phrase and cuts[1] < EDGE))
+    ends = closes(pattern, bare, last, number) or (anywhere and not (phrase and size - cuts[-2] < EDGE))
+    if not (begins and ends):
         return False
     breaks = bare.breaks[first + 1 : last + 1]
     odd = [at for at, (is_, own) in enumerate(zip(breaks.tolist(), pattern.breaks, strict=True), 1) if is_ and not own]
@@ -202,7 +209,7 @@ def hit_of(pattern: Pattern, view: View, first: int, last: int, bare: Squeezed, 
 
 def same(text: str) -> str:
     """A text up to the form of its characters and its white space, from its first letter or digit to its last."""
-    return " ".join(re.sub(r"^\W+|\W+$", "", plainly(text)).split())
+    return " ".join(re.sub(r"^[\W_]+|[\W_]+$", "", plainly(text)).split())
 
 
 def plainly(text: str) -> str:

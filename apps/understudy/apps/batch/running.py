@@ -69,8 +69,14 @@ def showing(job: Job, err: Console) -> Iterator[tuple[Tally, Callable[[Result], 
     """Show a job in progress; gives its tally, and what is to be told of every question that is done."""
     tally = Tally(job)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    quiet = {"redirect_stdout": False, "redirect_stderr": False}  # or what a lent command prints would go through it
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal, **quiet) as progress:
+    with Progress(
+        *columns,
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+        redirect_stdout=False,  # or what a lent command prints would go through it
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task("asking", total=job.total, completed=job.done)
         last, one = tally.began, threading.Lock()
         here = copy_context()  # in which it is known where the command was typed

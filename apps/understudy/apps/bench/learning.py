@@ -61,7 +61,9 @@ def measure_learning(name: str, data: Path, out: Path, limit: int | None, seed: 
     with Agent.open(place, settings=settings) as agent:
         with bar(f"reading {name}", None) as advance:
             agent.ingest(
-                [documents_of([*questions, *held_out], name, data, room)], on_progress=lambda d, t, _p: advance(d, t)
+                [documents_of([*questions, *held_out], name, data, room)],
+                sensitivity="open",  # it is public, and what redaction costs is measured by itself
+                on_progress=lambda d, t, _p: advance(d, t),
             )
         before = alone(agent, held_out, "before")
         turned, refinements = ask_stream(agent, questions, name)

@@ -42,7 +42,11 @@ def measure_shuffled(data: Path, out: Path, limit: int | None, seed: int) -> dic
     settings = Settings(experts=(expert,), briefing=BriefingSettings(passages=SHOWN["cuad"]))
     with Agent.open(room / f"shuffled-{seed}-{retrieval_digest()}", settings=settings) as agent:
         with bar("reading cuad", None) as advance:
-            agent.ingest([documents_of(asked, stream.name, data, room)], on_progress=lambda d, t, _p: advance(d, t))
+            agent.ingest(
+                [documents_of(asked, stream.name, data, room)],
+                sensitivity="open",  # it is public
+                on_progress=lambda d, t, _p: advance(d, t),
+            )
         with bar("asking cuad", len(asked)) as advance:
             for number, question in enumerate(asked, 1):
                 agent.ask(question.text, document=question.document)
