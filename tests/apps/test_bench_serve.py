@@ -11,7 +11,8 @@ def test_every_load_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "SLOTS", (2,))
     monkeypatch.setattr(serving, "USERS", (1, 3))
     found = serving.measure_serve(6)
-    assert set(found) == {"questions", "slots_2_users_1", "slots_2_users_3"}
+    assert set(found) == {"questions", "without_a_server_ms_p50", "slots_2_users_1", "slots_2_users_3"}
+    assert found["without_a_server_ms_p50"] > 0
     for load in (found["slots_2_users_1"], found["slots_2_users_3"]):
         assert 0 < load["first_byte_ms_p50"] <= load["first_step_ms_p50"] <= load["whole_ms_p50"]
         assert load["whole_ms_p50"] <= load["whole_ms_p95"]

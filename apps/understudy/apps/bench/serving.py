@@ -58,12 +58,15 @@ class Timed:
 def measure_serve(limit: int | None) -> dict[str, Any]:
     """Streamed questions to a server of its own process; each user asks one after the other, and waits for nobody.
 
-    What the server adds is the whole time less what the agent says that it took.
+    What the server adds is the whole time less what the agent says that it took, which leaves out what it notes of the
+    thread; beside it stands how long the same questions take from Python, without a server.
     """
     figures: dict[str, Any] = {"questions": limit or ASKED}
     with tempfile.TemporaryDirectory(prefix="understudy-bench-") as room:
+        (Path(room) / "understudy.toml").write_text(SETTINGS.format(slots=1), encoding="utf-8")
         with Agent.open(room) as agent:
             agent.ingest([SAMPLES])
+            figures["without_a_server_ms_p50"] = round(1000 * quantile(from_python(agent, limit or ASKED), 0.5), 1)
         for slots in SLOTS:
             (Path(room) / "understudy.toml").write_text(SETTINGS.format(slots=slots), encoding="utf-8")
             with server(Path(room)) as (url, _):
@@ -74,6 +77,16 @@ def measure_serve(limit: int | None) -> dict[str, Any]:
                     seconds = time.perf_counter() - began
                     figures[f"slots_{slots}_users_{users}"] = summed(timed, seconds)
     return figures
+
+
+def from_python(agent: Agent, questions: int) -> list[float]:
+    """Seconds a question, once everything is loaded."""
+    took = []
+    for number in range(-len(QUESTIONS), questions):
+        began = time.perf_counter()
+        agent.ask(QUESTIONS[number % len(QUESTIONS)])
+        took.append(time.perf_counter() - began)
+    return took[len(QUESTIONS) :]
 
 
 def summed(timed: list[Timed], seconds: float) -> dict[str, float]:
