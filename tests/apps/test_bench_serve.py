@@ -7,6 +7,7 @@ import pytest
 from understudy.apps.bench import serving
 
 
+@pytest.mark.slow
 def test_every_load_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "SLOTS", (2,))
     monkeypatch.setattr(serving, "USERS", (1, 3))

@@ -11,6 +11,7 @@ import pytest
 from understudy.apps.bench import soaking
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_and_no_slot_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soaking, "USERS", 3)
     found = short(monkeypatch)

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from understudy.agents import Agent
+from understudy.apps import cli
 from understudy.core.settings import DeferralSettings, ExpertSettings, Settings
 
 SAMPLES = Path(__file__).parents[2] / "apps" / "understudy" / "apps" / "samples" / "documents"
 
 
-def understudy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "understudy.apps.cli", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"},
-    )
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def understudy(*arguments: str, cwd: Path) -> Done:
+    """Run a command in this process, which has loaded everything already."""
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        redirect_stdout(io.StringIO()) as out,
+        redirect_stderr(io.StringIO()) as err,
+    ):
+        patched.chdir(cwd)
+        patched.setenv("COLUMNS", "200")
+        code = cli.run(list(arguments))
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def as_process(*arguments: str, cwd: Path) -> Done:
+    """Run a command as a shell does."""
+    command = [sys.executable, "-m", "understudy.apps.cli", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +56,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_ask_prints_one_json_document(ready: Path) -> None:
-    done = understudy("ask", "What are the visiting hours?", "--json", cwd=ready)
+    done = as_process("ask", "What are the visiting hours?", "--json", cwd=ready)
     assert done.returncode == 0
     answer = json.loads(done.stdout)
     fields = (
@@ -130,6 +149,11 @@ def test_bad_input_is_one_line_and_exit_code_2(ready: Path, arguments: list[str]
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+
+
+def test_errors_are_one_line_of_a_process_too(tmp_path: Path) -> None:
+    done = as_process("ingest", "nowhere", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 @pytest.mark.parametrize(
