@@ -88,9 +88,9 @@ class Ledger:
     def reserve(self, account: Account, expert: str, worst: Spend) -> str:
         """Set the worst case of a call aside, and give the reservation's id. Raises `BudgetError`."""
         asked = stored(worst)
-        owner = self._owner(account)
+        owner, cap = self._owner(account), self._caps.get(account.job or "")
         with self._writing() as db:
-            for limit in [*self._limits, *filter(None, [self._caps.get(account.job or "")])]:
+            for limit in self._limits if cap is None else [*self._limits, cap]:
                 if owner[limit.period] is None:
                     continue
                 spent = total(db, limit, owner[limit.period])

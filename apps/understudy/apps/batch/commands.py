@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +14,7 @@ from rich.console import Console
 
 from understudy.apps.command import Json, located, opened, print_json
 from understudy.apps.lending import lending, lent
-from understudy.core.errors import Stopped, UserError
+from understudy.core.errors import Stopped
 
 if TYPE_CHECKING:
     from understudy.agents import Agent
@@ -50,8 +49,6 @@ def batch(
     from understudy.apps.batch.questions import of_each, read_questions
     from understudy.apps.batch.results import check_output
 
-    if budget is not None and not math.isfinite(budget):
-        raise UserError(f"--budget {budget}: is no number of dollars")
     queries = read_questions(questions)
     with owned(context) as agent:
         name = job_at(output, agent)
@@ -106,8 +103,6 @@ def resume_job(context: typer.Context, job: JobId, at_once: AtOnce = None, as_js
 
     with owned(context) as agent:
         held = agent.job(job)
-        if held.status == "running":
-            raise UserError(f"job {job!r} is running; understudy jobs show {job} says how far it is")
         check_output(Path(held.output), held.written)
         done = carried_out(agent, held, at_once)
     report(done, as_json)

@@ -19,7 +19,6 @@ from understudy.core.jobs import Result
 __all__ = ["check_output", "digest_of", "write_results"]
 
 Rows = Iterable[Mapping[str, Any]]
-PIECE = 1 << 20
 
 
 def check_output(path: Path, written: str) -> None:

@@ -199,7 +199,8 @@ class Conversation:
         buttons = {page.ask: gr.Button(visible=False), page.stop: gr.Button(visible=True), page.error: ""}
         yield before | buttons | {page.now: render.live(words, (), "Starting")}
         answered, failed = None, ""
-        known = {t.id for t in await asyncio.to_thread(self._agent.threads, principal=who)}
+        # A thread that is gone on with is known; of a new one it is told by those that were there before.
+        known = {t.id for t in await asyncio.to_thread(self._agent.threads, principal=who)} if thread is None else set()
         async with self._stoppable(request) as stopping:
             try:
                 async for shown in until(following(self._served, who, thread, words, events), stopping):
