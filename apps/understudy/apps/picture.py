@@ -13,7 +13,7 @@ from understudy.core.errors import MissingExtraError, UserError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw_learning", "draw_reliability", "draw_strategies", "require_matplotlib"]
+__all__ = ["draw_learning", "draw_reliability", "draw_routes", "draw_strategies", "require_matplotlib"]
 
 STRATEGIES = {
     "oracle": ("oracle", "0.75", ":"),
@@ -97,6 +97,29 @@ def draw_learning(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     lower.plot(always, ":", color="0.6", label="always asking")
     lower.set(xlabel="questions asked")
     lower.legend(frameon=False, fontsize="small", loc="upper left")
+    save(figure, path)
+
+
+def draw_routes(confidence: Mapping[tuple[str, int], int], bins: int, path: Path) -> None:
+    """Answers by confidence and route.
+
+    Args:
+        confidence: how many, by route and bin.
+        bins: of equal width, from 0 to 1.
+        path: of the picture.
+
+    Raises:
+        MissingExtraError: matplotlib isn't installed.
+        UserError: the file can't be written.
+    """
+    figure = blank(7, 3.2)
+    axes, below = figure.subplots(), [0] * bins
+    for route in sorted({route for route, _ in confidence}):
+        counts = [confidence.get((route, at), 0) for at in range(bins)]
+        axes.bar([(at + 0.5) / bins for at in range(bins)], counts, 0.9 / bins, bottom=below, label=route)
+        below = [a + b for a, b in zip(below, counts, strict=True)]
+    axes.set(xlabel="confidence", ylabel="answers", xlim=(0, 1))
+    axes.legend(frameon=False)
     save(figure, path)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from understudy.apps.batch.present import SHOWN
 from understudy.apps.batch.running import Tally
+from understudy.apps.picture import draw_routes
 from understudy.core.errors import UserError
 from understudy.core.jobs import Job, Result
 from understudy.core.workspace import write_atomically
@@ -41,7 +42,7 @@ def write_report(output: Path, job: Job, tally: Tally, results: Iterable[Result]
     drawn = path.with_suffix(".png") if find_spec("matplotlib") and confidence else None
     try:
         if drawn is not None:
-            draw(drawn, confidence)
+            draw_routes(confidence, BINS, drawn)
         write_atomically(path, text_of(output, job, tally, failures, promise, drawn))
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror or error}); the results are whole") from error
@@ -85,23 +86,3 @@ def promised(promise: Mapping[str, Any]) -> str:
         f"Against always asking the expert, {promise['max_quality_loss']:.1%} of quality is lost at most, with "
         f"{promise['confidence']:.0%} confidence, over questions like those that the threshold was derived from."
     )
-
-
-def draw(path: Path, confidence: Mapping[tuple[str, int], int]) -> None:
-    """Answers by confidence and route."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 3.2))
-    below = [0] * BINS
-    for route in sorted({route for route, _ in confidence}):
-        counts = [confidence.get((route, at), 0) for at in range(BINS)]
-        axes.bar([(at + 0.5) / BINS for at in range(BINS)], counts, 0.9 / BINS, bottom=below, label=route)
-        below = [a + b for a, b in zip(below, counts, strict=True)]
-    axes.set(xlabel="confidence", ylabel="answers", xlim=(0, 1))
-    axes.legend(frameon=False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
