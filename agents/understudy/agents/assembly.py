@@ -113,12 +113,7 @@ class Assembly:
         self.model = SmallModel(
             model_path(settings.small_model.path, workspace.root), lambda: self.toolbox.tools, settings.small_model
         )
-        self.demonstrations = Demonstrations(
-            self.encoder.embed_documents,
-            self.example_store.later,
-            self.store.entries,
-            settings.briefing.demonstrations,
-        )
+        self.demonstrations = self._demonstrations()
         self.audit = SqliteAuditLog(AuditFiles.of(workspace, settings.audit))
         nearest = Nearest(self.encoder.embed_documents, self.example_store.questions)
         self.registry = Registry(workspace.adapters)
@@ -229,16 +224,23 @@ class Assembly:
     def _who(self, principal: str | None) -> Principal:
         return self.principal if principal is None else self.access.principal(principal)
 
+    def _demonstrations(self, before: str | None = None) -> Demonstrations:
+        """What experts are shown of earlier answers: all, or those of before a moment."""
+        later = partial(self.example_store.later, before=before)
+        count = self.settings.briefing.demonstrations
+        return Demonstrations(self.encoder.embed_documents, later, self.store.entries, count)
+
     def _brief(
         self,
         permit: Permit,
+        demonstrations: Demonstrations,
         question: str,
         scope: Scope,
         passages: Sequence[Passage],
         draft: Draft | None,
         history: Sequence[str],
     ) -> Payload:
-        shown = [e for e in self.demonstrations.nearest(question, scope, permit.principal) if permit.covers(e.grounds)]
+        shown = [e for e in demonstrations.nearest(question, scope, permit.principal) if permit.covers(e.grounds)]
         return build_payload(question, scope, passages, draft, history, shown)
 
     def _going_on(self, principal: str, thread: str, collection: str) -> tuple[AskGraph, Deps]:
@@ -272,7 +274,7 @@ class Assembly:
             experts=self.experts,
             cache=PermittedCache(self.cache, permit),
             examples=PermittedExamples(self.example_store, permit),
-            brief=partial(self._brief, permit),
+            brief=partial(self._brief, permit, self.demonstrations),
             small_model=players.name,
             label=label,
             max_steps=self.settings.small_model.max_steps,

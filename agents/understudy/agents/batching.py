@@ -7,23 +7,30 @@ import hashlib
 import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Literal, overload
 
+from understudy.agents.access.views import PermittedOutcomes
 from understudy.agents.asked import question_of
 from understudy.agents.assembly import Assembly
-from understudy.agents.batch.asking import NobodyThere, each, error_line
+from understudy.agents.batch.asking import NobodyThere, error_line
+from understudy.agents.batch.crew import Crew
 from understudy.agents.batch.journal import Pending
+from understudy.agents.batch.pipeline import Keep, Pipeline
+from understudy.agents.batch.terms import EarlierAnswers, Noting, Terms, drawing
+from understudy.agents.deferral.signals import Nearest
+from understudy.agents.demonstrations import Demonstrations
 from understudy.core.access import Permit, Principal
-from understudy.core.errors import ScopeError, Stopped, UnderstudyError, UserError
+from understudy.core.errors import ScopeError, UnderstudyError, UserError
 from understudy.core.jobs import Job, Query, Result
 from understudy.core.machine import cores
 from understudy.core.protocols import Cancel
+from understudy.core.sqlite import now
 from understudy.core.types import Answer, Scope
-from understudy.graphs.ask import AskGraph, build_ask_graph
-from understudy.graphs.run import once
-from understudy.graphs.state import Deps, never
+from understudy.graphs.ask import AskGraph, build_draft_graph, build_settle_graph
+from understudy.graphs.run import drafted, settled
+from understudy.graphs.state import AskState, Deps, never
 
 __all__ = ["Batching"]
 
@@ -100,18 +107,24 @@ class Batching(Assembly):
         """
         queries = [Query(question=q) if isinstance(q, str) else q for q in questions]
         who, call = self._who(principal), uuid.uuid4().hex
-        job = job or f"batch-{call}"
-        asked = [Pending(number, f"{call}-{number}", "", query) for number, query in enumerate(queries)]
+        run = self._run_of(job or f"batch-{call}", collection, who, self._terms(), cancel)
+        same: dict[tuple[str, str | None, str | None], list[int]] = {}
+        for number, query in enumerate(queries):
+            same.setdefault((query.question, query.document, query.problem), []).append(number)
+        asked = [Pending(at[0], f"{call}-{at[0]}", "", queries[at[0]]) for at in same.values()]
         found: dict[int, Answer | UnderstudyError] = {}
 
         def keep(row: Pending, outcome: Answer | UnderstudyError, _rests_on: tuple[Scope, ...]) -> None:
             if isinstance(outcome, UnderstudyError) and not return_exceptions:
                 raise outcome
-            found[row.number] = outcome
+            first, *others = same[row.query.question, row.query.document, row.query.problem]
+            found[first] = outcome
+            again = outcome if isinstance(outcome, UnderstudyError) else free(outcome)
+            found.update(dict.fromkeys(others, again))
 
         if budget_usd is not None:
-            self.ledger.cap(job, budget_usd)
-        await self._loop.awaited(self._all(asked, collection, job, who, at_once, cancel, cancel, keep))
+            self.ledger.cap(run.job, budget_usd)
+        await self._loop.awaited(self._all(asked, run, at_once, cancel, keep))
         return [found[number] for number in range(len(queries))]
 
     def begin_job(
@@ -154,7 +167,8 @@ class Batching(Assembly):
             def basis(query: Query) -> str:
                 return whole if query.document is None else versions.get(query.document, "")
 
-            return self.journal.begin(job, who.name, collection, output, budget_usd, queries, basis)
+            terms = self._terms().model_dump_json()
+            return self.journal.begin(job, who.name, collection, output, budget_usd, queries, basis, terms)
 
     def run_job(
         self,
@@ -188,16 +202,15 @@ class Batching(Assembly):
             answer, error = (kept, None) if isinstance(kept, Answer) else (None, kept)
             for _ in range(self.journal.keep(job, row, kept, rests_on)):
                 on_row(Result(number=row.number, query=row.query, answer=answer, error=error))
-                if answer is not None:
-                    answer = answer.model_copy(update={"cost_usd": 0.0})  # the call was paid for once
+                answer = None if answer is None else free(answer)
 
         def stopped() -> bool:
             return cancel() or self.journal.cancelled(job)
 
         with self.journal.running(job):
             self.ledger.cap(job, held.budget_usd)
-            left = self.journal.pending(job)
-            self._loop.run(self._all(left, held.collection, job, who, at_once, cancel, stopped, keep))
+            run = self._run_of(job, held.collection, who, self._terms_of(job), cancel)
+            self._loop.run(self._all(self.journal.pending(job), run, at_once, stopped, keep))
         return self.journal.get(job)
 
     def jobs(self, *, principal: str | None = None) -> list[Job]:
@@ -225,60 +238,108 @@ class Batching(Assembly):
         self.journal.mark(job, "cancelled")
         return self.journal.get(job)
 
-    async def _all(
-        self,
-        asked: Sequence[Pending],
-        collection: str,
-        job: str,
-        who: Principal,
-        at_once: int | None,
-        cancel: Cancel,
-        stopped: Cancel,
-        keep: Callable[[Pending, Answer | UnderstudyError, tuple[Scope, ...]], None],
-    ) -> None:
-        """Ask them all, and hand over what becomes of each, before a document behind it can be erased.
+    def _terms(self) -> Terms:
+        """What a job that is begun now goes by."""
+        return Terms(moment=now(), derivation=self.deferral.derivation)
 
-        `cancel` is asked between tokens, `stopped` between questions.
-        """
+    def _terms_of(self, job: str) -> Terms:
+        """What a job goes by; new ones where another model answers now than when it was begun."""
+        held = self.journal.terms(job)
+        terms = None if held is None else Terms.model_validate_json(held)
+        if terms is None or not terms.hold(self.deferral.derivation):
+            terms = self._terms()
+            self.journal.agree(job, terms.model_dump_json())
+        return terms
+
+    def _run_of(self, job: str, collection: str, who: Principal, terms: Terms, cancel: Cancel) -> Run:
+        """What all questions of a job share."""
+        documents = self.documents_of(who)
+        self.retriever.over(documents).check(Scope(collection=collection))
+        crew = Crew(self.cast.playing(*self.place(collection), who), documents)
+        nearest = Nearest(crew.encoder.embed_documents, partial(self.example_store.questions, before=terms.moment))
+        shown = self._demonstrations(terms.moment)
+        return Run(job, collection, who, terms, crew, nearest, shown, cancel)
+
+    async def _all(self, asked: Sequence[Pending], run: Run, at_once: int | None, stopped: Cancel, keep: Keep) -> None:
+        """Ask them all, and hand over what becomes of each; `stopped` is asked between questions."""
         await self.tooling.ready()
+        deps: dict[int, Deps] = {}  # of the drafts that wait
 
-        async def work(row: Pending) -> None:
-            if await asyncio.to_thread(stopped):
-                raise Stopped(f"job {job!r} was stopped; what is answered is kept")
-            async with self.traffic.passing():
-                try:
-                    answer, rests_on = await self._once(row, collection, job, who, cancel)
-                except UnderstudyError as error:
-                    if isinstance(error, Stopped):
-                        raise
-                    await asyncio.to_thread(keep, row, error, ())
-                else:
-                    await asyncio.to_thread(keep, row, answer, rests_on)
+        async def draft(row: Pending) -> AskState:
+            found = await asyncio.to_thread(self._deps_for, row, run)
+            scope = Scope(collection=run.collection, document=row.query.document)
+            state = await drafted(
+                self._draft_graph, found, question_of(row.query.question), scope, run.who.name, thread_of(row, run),
+                run.job, {},
+            )  # fmt: skip
+            deps[row.number] = found
+            return state
+
+        async def settle(row: Pending, state: AskState) -> tuple[Answer, tuple[Scope, ...]]:
+            return await settled(self._settle_graph, deps.pop(row.number), state)
 
         try:
-            await each(asked, at_once or PER_CORE * cores(), work)
+            await Pipeline(self.traffic, draft, settle, keep, stopped).run(asked, at_once or PER_CORE * cores())
         except* UnderstudyError as group:
             raise first_of(group) from None
+        finally:
+            await asyncio.to_thread(self.deferral.renew)
 
-    async def _once(
-        self, row: Pending, collection: str, job: str, who: Principal, cancel: Cancel
-    ) -> tuple[Answer, tuple[Scope, ...]]:
+    def _deps_for(self, row: Pending, run: Run) -> Deps:
+        """What one question may use: what was known when the job was begun, and nobody to wait for."""
         query = row.query
         if query.problem is not None:
             raise UserError(query.problem)
-        scope = Scope(collection=collection, document=query.document)
-        question = question_of(query.question)
-        self.retriever.over(self.documents_of(who)).check(scope)
-        place = self.place(collection)
-        permit = Permit(who, (who.access.ground(collection),))
-        deps: Deps = self._deps(self.cast.playing(*place, who), permit, place[1], cancel)
-        deps = replace(deps, guard=NobodyThere(deps.guard))
-        return await once(self._jobs_graph, deps, question, scope, who.name, f"job-{job}-{row.key[:32]}", job)
+        permit = Permit(run.who, (run.who.access.ground(run.collection),))
+        players = run.crew.of(Scope(collection=run.collection, document=query.document))
+        deps: Deps = self._deps(players, permit, self.place(run.collection)[1], run.cancel)
+        judge = self.deferral.judge_as_of(
+            run.terms.moment, run.terms.derivation, run.nearest, drawing(run.job, row.key).random, run.who
+        )
+        return replace(
+            deps,
+            judge=judge,
+            cache=EarlierAnswers(deps.cache, run.terms.moment, thread_of(row, run)),
+            outcomes=PermittedOutcomes(Noting(self.deferral), permit),
+            brief=partial(self._brief, permit, run.shown),
+            guard=NobodyThere(deps.guard),
+        )
 
     @cached_property
-    def _jobs_graph(self) -> AskGraph:
+    def _draft_graph(self) -> AskGraph:
         """It keeps nothing, so all jobs share it."""
-        return build_ask_graph()
+        return build_draft_graph()
+
+    @cached_property
+    def _settle_graph(self) -> AskGraph:
+        """The same."""
+        return build_settle_graph()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all questions of a job share while it runs."""
+
+    job: str
+    collection: str
+    who: Principal
+    terms: Terms
+    crew: Crew
+    nearest: Nearest
+    shown: Demonstrations
+    """What an expert is shown of earlier answers."""
+    cancel: Cancel
+    """Asked between tokens."""
+
+
+def thread_of(row: Pending, run: Run) -> str:
+    """A name of a question's own."""
+    return f"job-{run.job}-{row.key[:32]}"
+
+
+def free(answer: Answer) -> Answer:
+    """An answer for the next one who asked the same: the call was paid for once."""
+    return answer.model_copy(update={"cost_usd": 0.0})
 
 
 def digest_of(versions: Mapping[str, str]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Engine,
     Index,
@@ -122,24 +123,26 @@ class ExampleDatabase:
             found = {str(row.id): Example.model_validate_json(row.body) for row in rows}
         return {name: example for name, example in found.items() if by is None or by.may_use(example.grounds)}
 
-    def later(self, collection: str, after: int) -> list[tuple[int, Example]]:
-        """A collection's examples after a number, each with its own, in the order that they came."""
-        query = select(examples.c.number, examples.c.body).where(
-            examples.c.workspace == self.workspace, examples.c.collection == collection, examples.c.number > after
-        )
+    def later(self, collection: str, after: int, before: str | None = None) -> list[tuple[int, Example]]:
+        """A collection's examples after a number, and of before a moment, each with its number, in their order."""
+        query = select(examples.c.number, examples.c.body).where(*self._of(collection, before))
+        query = query.where(examples.c.number > after)
         with self._begun() as db:
             rows = db.execute(query.order_by(examples.c.number)).all()
             return [(int(row.number), Example.model_validate_json(row.body)) for row in rows]
 
-    def questions(self, collection: str) -> list[tuple[str, tuple[Ground, ...]]]:
+    def questions(self, collection: str, before: str | None = None) -> list[tuple[str, tuple[Ground, ...]]]:
         """The questions of a collection that an expert has answered, oldest first, each with what it rests on."""
-        query = select(examples.c.body).where(
-            examples.c.workspace == self.workspace, examples.c.collection == collection
-        )
+        query = select(examples.c.body).where(*self._of(collection, before))
         with self._begun() as db:
             rows = db.scalars(query.order_by(examples.c.number)).all()
         found = map(json.loads, rows)
         return [(str(b["question"]), tuple(Ground.model_validate(g) for g in b.get("grounds", ()))) for b in found]
+
+    def _of(self, collection: str, before: str | None) -> Sequence[ColumnElement[bool]]:
+        """What tells a collection's examples, or those of before a moment."""
+        own = [examples.c.workspace == self.workspace, examples.c.collection == collection]
+        return own if before is None else [*own, examples.c.created < before]
 
     def found(self, document: Scope) -> list[str]:
         """The ids of those that rest on a document."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context
 from typing import Any, TypeVar
 
 __all__ = ["Loop"]
 
 T = TypeVar("T")
+THREADS = 64
+"""Most of them wait: for the small model, a database, or a core."""
 
 
 class Loop:
@@ -19,6 +21,7 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(THREADS, "understudy"))
         self._works: set[asyncio.Task[Any]] = set()
         """In progress. What they leave running, such as a session with a server, is none of them."""
         self._thread = threading.Thread(target=self._loop.run_forever, name="understudy", daemon=True)

@@ -66,7 +66,7 @@ class Records:
             if found is None:
                 return None
             basis = Basis(json.loads(found.cited), found.versions, loaded(found.rests_on))
-            return Cached(Answer.model_validate_json(found.answer), basis, grounds_of(found.grounds))
+            return Cached(Answer.model_validate_json(found.answer), basis, grounds_of(found.grounds), found.created)
 
     def remember(self, key: CacheKey, cached: Cached) -> None:
         """Store or replace."""

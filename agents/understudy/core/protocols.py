@@ -263,6 +263,8 @@ class Cached:
     basis: Basis
     grounds: tuple[Ground, ...] = ()
     """What it rests on as to access; the store notes it."""
+    created: str = ""
+    """When, in UTC; the store notes it."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,9 @@ recall ─────┤                          ▼
                approve ⇄ consult → learn
 
 `consult` sends nothing that the guard has not passed; `approve` stops the graph until a person has decided.
+
+Many questions are answered in two halves, since the first needs the small model and the second waits for others:
+`build_draft_graph` ends after `judge`, `build_settle_graph` goes on from there.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from understudy.graphs.remembering import cache_key, learn, near_of, recall
 from understudy.graphs.state import AskState, Deps, Run, Turn, account_of, evidence_of, plain, rests_of
 from understudy.graphs.verify import draft_of
 
-__all__ = ["AskGraph", "build_ask_graph"]
+__all__ = ["AskGraph", "build_ask_graph", "build_draft_graph", "build_settle_graph"]
 
 AskGraph = CompiledStateGraph[AskState, Deps, AskState, AskState]
 
@@ -40,25 +43,57 @@ KEPT_TURNS = 20
 
 def build_ask_graph(checkpointer: BaseCheckpointSaver[Any] | None = None) -> AskGraph:
     """The graph, with its threads kept by a checkpointer, if they are to be kept."""
+    graph = drafting()
+    settling(graph)
+    graph.add_conditional_edges("recall", after_recall, ["respond", "plan"])
+    graph.add_conditional_edges("judge", after_judge, ["respond", "consult"])
+    return graph.compile(checkpointer=checkpointer)
+
+
+def build_draft_graph() -> AskGraph:
+    """The first half: what is remembered, or a draft that was judged. Nothing is sent and nothing kept."""
+    graph = drafting()
+    graph.add_conditional_edges("recall", after_recall, {"respond": END, "plan": "plan"})
+    graph.add_edge("judge", END)
+    return graph.compile()
+
+
+def build_settle_graph() -> AskGraph:
+    """The second half: what was remembered is given, a draft is given or deferred, and what became of it is noted."""
+    graph: StateGraph[AskState, Deps, AskState, AskState] = StateGraph(AskState, context_schema=Deps)
+    settling(graph)
+    graph.add_conditional_edges(START, lambda s: "respond" if s["cached"] else after_judge(s), ["respond", "consult"])
+    return graph.compile()
+
+
+def drafting() -> StateGraph[AskState, Deps, AskState, AskState]:
+    """Up to the judge."""
     graph: StateGraph[AskState, Deps, AskState, AskState] = StateGraph(AskState, context_schema=Deps)
     graph.add_node("recall", recall)
     graph.add_node("plan", plan)
     graph.add_node("act", act)
     graph.add_node("judge", judge)
+    graph.add_edge(START, "recall")
+    graph.add_conditional_edges("plan", after_plan, ["act", "judge"])
+    graph.add_edge("act", "plan")
+    return graph
+
+
+def settling(graph: StateGraph[AskState, Deps, AskState, AskState]) -> None:
+    """From the judge on."""
     graph.add_node("consult", consult)
     graph.add_node("approve", approve)
     graph.add_node("learn", learn)
     graph.add_node("respond", respond)
-    graph.add_edge(START, "recall")
-    graph.add_conditional_edges("recall", lambda s: "respond" if s["cached"] else "plan", ["respond", "plan"])
-    graph.add_conditional_edges("plan", after_plan, ["act", "judge"])
-    graph.add_edge("act", "plan")
-    graph.add_conditional_edges("judge", after_judge, ["respond", "consult"])
     graph.add_conditional_edges("consult", after_consult, ["approve", "learn", "respond"])
     graph.add_edge("approve", "consult")
     graph.add_edge("learn", "respond")
     graph.add_edge("respond", END)
-    return graph.compile(checkpointer=checkpointer)
+
+
+def after_recall(state: AskState) -> Literal["respond", "plan"]:
+    """What is remembered is given at once."""
+    return "respond" if state["cached"] else "plan"
 
 
 async def plan(state: AskState, runtime: Run) -> AskState:

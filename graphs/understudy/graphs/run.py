@@ -22,7 +22,7 @@ from understudy.graphs.ask import AskGraph
 from understudy.graphs.outcome import waiting
 from understudy.graphs.state import AskState, Deps, Event, Turn, plain, rests_of, thread_key
 
-__all__ = ["alone", "ask", "once", "pending", "resume", "stream", "thread_key"]
+__all__ = ["alone", "ask", "drafted", "pending", "resume", "settled", "stream", "thread_key"]
 
 INTERRUPT = "__interrupt__"
 """Where LangGraph's updates say that the graph waits."""
@@ -104,30 +104,43 @@ async def alone(
     await final(graph, deps, fresh(question, scope, principal, "", None, deps.clock()) | {"turns": turns})
 
 
-async def once(
-    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str
-) -> tuple[Answer, tuple[Scope, ...]]:
-    """Answer a question of a job, outside any thread that could be gone on with; the answer, and what it rests on.
-
-    An expert's answer is in the cache before it is given. Where the job was killed right after that, it is found there,
-    and counts as what it is: this question's own.
+async def drafted(
+    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str, opening: AskState
+) -> AskState:
+    """The first half of a question of a job, outside any thread that could be gone on with.
 
     Args:
-        graph: without a checkpointer.
-        deps: with nobody who could be waited for.
+        graph: of `build_draft_graph`.
+        deps: the planner, the tools, the judge and the cache are used, and nothing else.
         question: to answer.
         scope: of what.
         principal: who asks.
-        thread: a name of the question's own, by which that is told.
+        thread: a name of the question's own.
         job: what it belongs to.
+        opening: what of the state is known beforehand, such as what was read for several questions together.
 
     Raises:
         QuestionError: it is longer than the context.
         Stopped: `deps.cancel` said so.
     """
-    state = await final(graph, deps, fresh(question, scope, principal, thread, job, deps.clock()) | {"turns": []})
+    start = fresh(question, scope, principal, thread, job, deps.clock())
+    return await final(graph, deps, start | {"turns": []} | opening)
+
+
+async def settled(graph: AskGraph, deps: Deps, state: AskState) -> tuple[Answer, tuple[Scope, ...]]:
+    """The second half: the answer, and what it rests on.
+
+    An expert's answer is in the cache before it is given. Where the job was killed right after that, it is found there,
+    and counts as what it is: this question's own.
+
+    Args:
+        graph: of `build_settle_graph`.
+        deps: with nobody who could be waited for.
+        state: of `drafted`.
+    """
+    state = await final(graph, deps, state)
     cached = state["cached"]
-    own = cached is not None and cached["thread"] == thread and state["near"] is None
+    own = cached is not None and cached["thread"] == state["thread"] and state["near"] is None
     answer = Answer.model_validate(cached if own else state["answer"])
     return answer.model_copy(update={"thread": ""}), rests_of(state)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -11,10 +12,18 @@ from tokenizers import Tokenizer
 
 from understudy.retrieval.onnx_models import encoder_session, tokenizer_path
 
-__all__ = ["MiniLM", "padded"]
+__all__ = ["Encoder", "MiniLM", "Remembering", "padded"]
 
 MAX_TOKENS = 256
 """What all-MiniLM-L6-v2 was trained with; the rest of a longer text is not seen."""
+
+
+class Encoder(Protocol):
+    """What turns a text into a vector."""
+
+    def embed_query(self, text: str) -> list[float]:
+        """The unit vector of one text."""
+        ...
 
 
 class MiniLM(Embeddings):
@@ -53,6 +62,22 @@ class MiniLM(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         """The vector of one text."""
         return self.embed_documents([text])[0]
+
+
+class Remembering:
+    """An `Encoder` that knows the texts of late: a job asks the same questions of every document.
+
+    Args:
+        encoder: of the others.
+        most: texts that are remembered.
+    """
+
+    def __init__(self, encoder: Encoder, most: int = 4096) -> None:
+        self.embed_query = lru_cache(most)(encoder.embed_query)
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector a text."""
+        return [self.embed_query(text) for text in texts]
 
 
 def padded(ids: list[list[int]], types: list[list[int]]) -> dict[str, NDArray[np.int64]]:

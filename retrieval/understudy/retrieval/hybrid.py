@@ -5,12 +5,11 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
-import logging
-import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import bm25s
 import numpy as np
@@ -19,70 +18,68 @@ from numpy.typing import NDArray
 from understudy.core.errors import ScopeError
 from understudy.core.types import Passage, Scope
 from understudy.core.workspace import Workspace
-from understudy.retrieval.embed import MiniLM
+from understudy.retrieval.embed import Encoder
 from understudy.retrieval.heads import Heads
+from understudy.retrieval.ranking import CANDIDATES, Mode, bm25_index, body, fuse, nearest, rank
 from understudy.retrieval.readable import Documents, no_documents
 
-__all__ = ["HybridRetriever", "Mode"]
-
-logging.getLogger("bm25s").setLevel(logging.WARNING)  # it turns its own debug messages on
-
-Mode = Literal["fused", "dense", "lexical"]
-CANDIDATES = 50
-FUSION = 60
-"""The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)."""
-WORD = re.compile(r"\w+", re.UNICODE)
-STOPWORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "be",
-        "by",
-        "for",
-        "from",
-        "in",
-        "is",
-        "it",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "were",
-        "with",
-    ]
-)
+__all__ = ["HybridRetriever"]
 
 
-def words(text: str) -> list[str]:
-    """Tokens of BM25: folded words, without the commonest and without a plural s."""
-    found = (w.casefold() for w in WORD.findall(text))
-    return [
-        w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in found if w not in STOPWORDS
-    ]
+@dataclass(frozen=True)
+class Opened:
+    """A document with all that searching it takes."""
+
+    scope: Scope
+    passages: Mapping[int, Passage]
+    """By key, in their order."""
+    vectors: NDArray[np.float32]
+    """`[passages, 384]`."""
+    index: Any
+    """Of BM25."""
+    versions: Mapping[str, str]
+    """Of all that is in scope, by id."""
+
+    def by_keys(self, keys: Sequence[int]) -> Mapping[int, Passage]:
+        """Some of its passages."""
+        return {key: self.passages[key] for key in keys}
+
+    def vectors_of(self, keys: Sequence[int]) -> NDArray[np.float32]:
+        """The vectors of some passages, in their order."""
+        places = {key: place for place, key in enumerate(self.passages)}
+        return self.vectors[[places[key] for key in keys]]
 
 
-def body(passage: Passage) -> str:
-    """What of a passage is searched: its title, its context and its text."""
-    return f"{passage.title}\n{passage.context}\n{passage.text}"
+@dataclass(frozen=True)
+class Whole:
+    """A collection, of which only what is asked for is read."""
+
+    store: Documents
+    collection: str
+
+    def by_keys(self, keys: Sequence[int]) -> Mapping[int, Passage]:
+        """Some of its passages."""
+        return self.store.by_keys(self.collection, keys)
+
+    def vectors_of(self, keys: Sequence[int]) -> NDArray[np.float32]:
+        """The vectors of some passages, in their order."""
+        return self.store.vectors_of(self.collection, keys)
+
+
+Pieces = Opened | Whole
+"""Where passages are taken from."""
 
 
 class HybridRetriever:
     """Passages of a collection, or of one of its documents, for a query."""
 
-    def __init__(self, workspace: Workspace, store: Documents, encoder: MiniLM) -> None:
+    def __init__(self, workspace: Workspace, store: Documents, encoder: Encoder) -> None:
         self._folder = workspace.index / "bm25"
         self._store = store
-        self._encoder = encoder
+        self.encoder = encoder
         self._lexical: dict[str, tuple[int, Any, list[int]]] = {}
         self._heads: Heads | None = None
+        self._opened: Opened | None = None
 
     def taught(self, heads: Heads | None) -> HybridRetriever:
         """The same, with what was learned of questions that recur."""
@@ -96,48 +93,84 @@ class HybridRetriever:
         other._store = documents
         return other
 
+    def embedding(self, encoder: Encoder) -> HybridRetriever:
+        """The same, with another encoder, such as one that remembers."""
+        other = copy.copy(self)
+        other.encoder = encoder
+        return other
+
+    def opened(self, scope: Scope) -> HybridRetriever:
+        """The same, with a document read once for many questions, as it is now; others are read as ever.
+
+        Raises `NoDocumentsError`, `ScopeError`.
+        """
+        self.check(scope)
+        other = copy.copy(self)
+        other._opened = self._read(scope)
+        return other
+
+    def current(self, scope: Scope) -> bool:
+        """Whether the document that was opened is there still, as it was read."""
+        held = self._opened
+        version = self._store.version(scope.collection, scope.document or "")
+        return held is not None and held.scope == scope and held.versions == {scope.document: version}
+
     def search(self, query: str, scope: Scope, *, limit: int = 5, mode: Mode = "fused") -> list[Passage]:
         """The best passages first; `score` is the cosine similarity to the query, clipped to 0 to 1."""
         self.check(scope)
-        vector = self._encoder.embed_query(query)
+        vector = self.encoder.embed_query(query)
         if scope.document is None:
             dense = self._store.nearest(scope.collection, vector, CANDIDATES)
             lexical = self._collection_ranking(query, scope.collection)
+            pieces: Pieces = Whole(self._store, scope.collection)
         else:
-            pool = self._store.passages(scope.collection, scope.document)
-            dense = self._document_dense(vector, scope.collection, list(pool))
-            lexical = rank(bm25_index([body(p) for p in pool.values()]), list(pool), query)
+            pieces = held = self._document(scope)
+            dense = nearest(vector, list(held.passages), held.vectors)
+            lexical = rank(held.index, list(held.passages), query) if held.passages else []
         known = self._known(query, scope) if mode == "fused" else []
         chosen = list(dict.fromkeys([*known[: limit // 2], *fuse([k for k, _ in dense], lexical, mode)]))[:limit]
-        return self._filled(chosen, dense, lexical, vector, scope.collection)
+        return filled(chosen, dense, lexical, vector, pieces)
 
     def expect(self, question: str, scope: Scope) -> float | None:
         """The probability that a document answers a question; `None` where no expert was asked it of another one."""
         head = self._heads.of(question, scope.document) if self._heads and scope.document else None
         if self._heads is None or head is None:
             return None
-        _, vectors = self.document(scope)
+        vectors = self._document(scope).vectors
         return self._heads.probability(head, head.logits(vectors)) if len(vectors) else None
 
     def embed(self, text: str) -> list[float]:
         """The vector of a text."""
-        return self._encoder.embed_query(text)
+        return self.encoder.embed_query(text)
 
     def document(self, scope: Scope) -> tuple[list[Passage], NDArray[np.float32]]:
         """The passages of a document in their order, with their vectors `[passages, 384]`."""
+        held = self._document(scope)
+        return list(held.passages.values()), held.vectors
+
+    def _document(self, scope: Scope) -> Opened:
+        held = self._opened
+        return held if held is not None and held.scope == scope else self._read(scope)
+
+    def _read(self, scope: Scope) -> Opened:
         pool = self._store.passages(scope.collection, scope.document)
-        return list(pool.values()), self._store.vectors_of(scope.collection, list(pool))
+        vectors = self._store.vectors_of(scope.collection, list(pool)) if pool else np.zeros((0, 384), np.float32)
+        index = bm25_index([body(p) for p in pool.values()]) if pool else None
+        return Opened(scope, pool, vectors, index, self._versions_by_id(scope))
 
     def _known(self, query: str, scope: Scope) -> list[int]:
         """Keys of the passages that most resemble what experts quoted to the same question, best first."""
         head = self._heads.of(query, scope.document) if self._heads and scope.document else None
         if head is None or not head.quoted:
             return []
-        keys = list(self._store.passages(scope.collection, scope.document))
-        return [keys[n] for n in np.argsort(-head.logits(self._store.vectors_of(scope.collection, keys)))]
+        held = self._document(scope)
+        keys = list(held.passages)
+        return [keys[n] for n in np.argsort(-head.logits(held.vectors))]
 
     def check(self, scope: Scope) -> None:
         """Raise unless the scope holds documents."""
+        if self._opened is not None and self._opened.scope == scope:
+            return
         ids = [i for i, _, _ in self._store.entries(scope.collection)]
         if not ids:
             raise no_documents(scope.collection, self._store.listing())
@@ -157,7 +190,9 @@ class HybridRetriever:
         held = self._versions_by_id(scope)
         return all(held.get(document) == version for document, version in read.items())
 
-    def _versions_by_id(self, scope: Scope) -> dict[str, str]:
+    def _versions_by_id(self, scope: Scope) -> Mapping[str, str]:
+        if self._opened is not None and self._opened.scope == scope:
+            return self._opened.versions
         return {i: v for i, v, _ in self._store.entries(scope.collection) if scope.document in (None, i)}
 
     def forget(self, collection: str) -> None:
@@ -167,13 +202,6 @@ class HybridRetriever:
 
     def _place(self, collection: str) -> Path:
         return self._folder / hashlib.sha256(collection.encode()).hexdigest()[:24]
-
-    def _document_dense(self, vector: list[float], collection: str, keys: list[int]) -> list[tuple[int, float]]:
-        if not keys:
-            return []
-        scores = self._store.vectors_of(collection, keys) @ np.array(vector, dtype=np.float32)
-        order = np.argsort(-scores)[:CANDIDATES]
-        return [(keys[i], float(scores[i])) for i in order]
 
     def _collection_ranking(self, query: str, collection: str) -> list[int]:
         revision = self._store.revision(collection)
@@ -195,63 +223,34 @@ class HybridRetriever:
         save(index, list(pool), folder, revision)
         return index, list(pool)
 
-    def _filled(
-        self,
-        chosen: list[int],
-        dense: list[tuple[int, float]],
-        lexical: list[int],
-        vector: list[float],
-        collection: str,
-    ) -> list[Passage]:
-        found = self._store.by_keys(collection, chosen)
-        dense_ranks = {k: r for r, (k, _) in enumerate(dense, 1)}
-        lexical_ranks = {k: r for r, k in enumerate(lexical, 1)}
-        scores = dict(dense)
-        missing = [k for k in chosen if k not in scores]
-        if missing:
-            similar = self._store.vectors_of(collection, missing) @ np.array(vector, dtype=np.float32)
-            scores |= dict(zip(missing, map(float, similar), strict=True))
-        return [
-            found[k].model_copy(
-                update={
-                    "score": min(1.0, max(0.0, scores[k])),
-                    "dense_rank": dense_ranks.get(k),
-                    "lexical_rank": lexical_ranks.get(k),
-                }
-            )
-            for k in chosen
-            if k in found
-        ]
 
-
-def bm25_index(texts: list[str]) -> Any:
-    """A BM25 index of some texts."""
-    index = bm25s.BM25()
-    index.index([words(t) or ["\0"] for t in texts], show_progress=False)
-    return index
-
-
-def rank(index: Any, keys: list[int], query: str) -> list[int]:
-    """Keys by BM25 score, best first, those without a common word left out."""
-    tokens = [w for w in words(query) if w in index.vocab_dict]
-    if not tokens or not keys:
-        return []
-    scores = index.get_scores(tokens)
-    order = np.argsort(-scores, kind="stable")[:CANDIDATES]
-    return [keys[i] for i in order if scores[i] > 0]
-
-
-def fuse(dense: list[int], lexical: list[int], mode: Mode) -> list[int]:
-    """Reciprocal rank fusion of two rankings, or one of them."""
-    if mode == "dense":
-        return dense
-    if mode == "lexical":
-        return lexical
-    scores: dict[int, float] = {}
-    for ranking in (dense, lexical):
-        for place, key in enumerate(ranking, 1):
-            scores[key] = scores.get(key, 0.0) + 1 / (FUSION + place)
-    return sorted(scores, key=lambda k: -scores[k])
+def filled(
+    chosen: Sequence[int],
+    dense: Sequence[tuple[int, float]],
+    lexical: Sequence[int],
+    vector: Sequence[float],
+    pieces: Pieces,
+) -> list[Passage]:
+    """The passages of some keys, with their scores and ranks."""
+    found = pieces.by_keys(chosen)
+    dense_ranks = {k: r for r, (k, _) in enumerate(dense, 1)}
+    lexical_ranks = {k: r for r, k in enumerate(lexical, 1)}
+    scores = dict(dense)
+    missing = [k for k in chosen if k not in scores]
+    if missing:
+        similar = pieces.vectors_of(missing) @ np.array(vector, dtype=np.float32)
+        scores |= dict(zip(missing, map(float, similar), strict=True))
+    return [
+        found[k].model_copy(
+            update={
+                "score": min(1.0, max(0.0, scores[k])),
+                "dense_rank": dense_ranks.get(k),
+                "lexical_rank": lexical_ranks.get(k),
+            }
+        )
+        for k in chosen
+        if k in found
+    ]
 
 
 def save(index: Any, keys: list[int], folder: Path, revision: int) -> None:

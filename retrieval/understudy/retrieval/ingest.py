@@ -12,8 +12,8 @@ from understudy.core.names import check_name
 from understudy.core.types import Document, Passage
 from understudy.retrieval.chunk import chunk
 from understudy.retrieval.embed import MiniLM
-from understudy.retrieval.hybrid import body
 from understudy.retrieval.load import DATA_SUFFIX, SUFFIXES, count, load
+from understudy.retrieval.ranking import body
 from understudy.retrieval.store import DocumentStore
 
 __all__ = ["IngestReport", "Progress", "ingest"]

@@ -30,6 +30,10 @@ class Documents(Protocol):
         """The complete documents of a collection."""
         ...
 
+    def version(self, collection: str, document: str) -> str | None:
+        """The version of a complete document; `None` where there is none."""
+        ...
+
     def document(self, collection: str, document: str) -> Document | None:
         """One document with its text."""
         ...
@@ -77,6 +81,10 @@ class ReadableDocuments:
     def entries(self, collection: str) -> list[Entry]:
         """The complete documents of a collection."""
         return self._store.entries(collection) if self._may_read(collection) else []
+
+    def version(self, collection: str, document: str) -> str | None:
+        """The version of a complete document; `None` where there is none in bounds."""
+        return self._store.version(collection, document) if self._may_read(collection) else None
 
     def document(self, collection: str, document: str) -> Document | None:
         """One document with its text."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
+import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,8 @@ STRIDE = 96
 BREADTH = 5
 """Passages that a reader is given, unless an adapter has learned to read more."""
 ANSWERABLE = SIGNALS.index("answerable")
+AT_ONCE = 4
+"""Windows of a run: what they need in between stays in a core's cache then, which saves a third of the time."""
 LONGEST_SPAN = 48
 CANDIDATES = 20
 """Spans of a window that are looked at."""
@@ -78,6 +83,14 @@ class SpanReader:
         self._tokenizer.enable_truncation(MAX_TOKENS, stride=STRIDE, strategy="only_second")
         self._stop = stop_ids(self._questions)
         self._spans = spans
+        self._weights = weights
+        self._turns: AbstractContextManager[object] = nullcontext()
+
+    def in_parallel(self, cores: int) -> SpanReader:
+        """The same, for several questions at once, each read by one core: no core waits for another then."""
+        other = copy.copy(self)
+        other._session, other._turns = reader_session(1, self._weights), threading.BoundedSemaphore(cores)
+        return other
 
     def read(self, question: str, passages: Sequence[Passage], expected: float | None = None) -> Observation:
         """Findings, best first, and the probability that these passages answer the question.
@@ -102,17 +115,26 @@ class SpanReader:
         question = self._shortened(question)
         texts = [heading(p) + p.text for p in passages]
         windows = [(index, window) for index, text in enumerate(texts) for window in self._windows(question, text)]
-        found: list[Span] = []
         prefix = [len(heading(p)) for p in passages]
         edges = [np.array([m.start() for m in CELL_EDGE.finditer(text)], dtype=np.int64) for text in texts]
-        for at in range(0, len(windows), 16):
-            part = windows[at : at + 16]
-            feed = padded([w.ids for _, w in part], [w.type_ids for _, w in part])
-            spans, answerable = self._session.run(None, feed)
-            for (index, window), logits, logit in zip(part, spans, answerable, strict=True):
-                missing = missing_share(*sides(window), self._stop)
-                found += candidates_of(window, logits, float(logit), missing, edges[index], index, prefix[index])
+        read = self._run([window for _, window in windows])
+        found: list[Span] = []
+        for (index, window), (logits, logit) in zip(windows, read, strict=True):
+            missing = missing_share(*sides(window), self._stop)
+            found += candidates_of(window, logits, logit, missing, edges[index], index, prefix[index])
         return [s for s in found if any(map(str.isalnum, passages[s.passage].text[s.start : s.end]))]
+
+    def _run(self, windows: Sequence[Any]) -> list[tuple[NDArray[np.float32], float]]:
+        """The logits of spans and of answerability, by window. Batches are small and of like length."""
+        order = sorted(range(len(windows)), key=lambda n: len(windows[n].ids))
+        read: dict[int, tuple[NDArray[np.float32], float]] = {}
+        for at in range(0, len(order), AT_ONCE):
+            part = order[at : at + AT_ONCE]
+            feed = padded([windows[n].ids for n in part], [windows[n].type_ids for n in part])
+            with self._turns:
+                spans, answerable = self._session.run(None, feed)
+            read |= {n: (logits, float(logit)) for n, logits, logit in zip(part, spans, answerable, strict=True)}
+        return [read[n] for n in range(len(windows))]
 
     def _windows(self, question: str, text: str) -> list[Any]:
         encoding = self._tokenizer.encode(question, text)

@@ -159,6 +159,14 @@ class DocumentStore:
         with self._guard(), self._engine.connect() as db:
             return [(str(i), str(v), str(s)) for i, v, s in db.execute(query.order_by(documents.c.id))]
 
+    def version(self, collection: str, document: str) -> str | None:
+        """The version of a complete document; `None` where there is none."""
+        query = select(documents.c.version).where(
+            documents.c.collection == collection, documents.c.id == document, documents.c.complete
+        )
+        with self._guard(), self._engine.connect() as db:
+            return db.scalar(query)
+
     def document(self, collection: str, document: str) -> Document | None:
         """One document with its text."""
         query = select(documents).where(documents.c.collection == collection, documents.c.id == document)

@@ -124,7 +124,8 @@ def test_a_job_can_be_cancelled_while_it_runs_and_gone_on_with(agent: Agent) -> 
     agent.begin_job("j", [asked_of(city) for city in CITIES])
     with pytest.raises(Stopped):
         agent.run_job("j", at_once=1, on_row=lambda _row: agent.cancel_job("j") and None)
-    assert (agent.job("j").status, agent.job("j").done) == ("cancelled", 1)
+    assert agent.job("j").status == "cancelled"
+    assert 1 <= agent.job("j").done < 3, "what was begun by then is answered, and no more"
     assert agent.run_job("j").status == "done"
     with pytest.raises(UserError, match="is done"):
         agent.cancel_job("j")

@@ -36,7 +36,7 @@ from sqlalchemy import (
 from understudy.core.errors import ScopeError, UserError
 from understudy.core.jobs import Job, JobStatus, Query, Result
 from understudy.core.provenance import fingerprints
-from understudy.core.sqlite import leads_to, now, open_sqlite, workspace_errors
+from understudy.core.sqlite import add_columns, leads_to, now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Scope
 
 __all__ = ["Journal", "Pending"]
@@ -54,6 +54,7 @@ jobs = Table(
     Column("created", String),
     Column("changed", String),
     Column("written", String),
+    Column("terms", Text),
 )
 rows = Table(
     "job_rows",
@@ -90,6 +91,7 @@ class Journal:
         self._engine = open_sqlite(path)
         with self._begun() as db:
             metadata.create_all(db)
+            add_columns(db, jobs)
             db.execute(update(jobs).where(jobs.c.status == "running").values(status="interrupted"))
 
     def close(self) -> None:
@@ -105,6 +107,7 @@ class Journal:
         budget_usd: float | None,
         queries: Sequence[Query],
         basis: Callable[[Query], str],
+        terms: str = "",
     ) -> Job:
         """Write a job down, or take it up again: rows that are as they were keep their answers, and no error stays.
 
@@ -116,6 +119,7 @@ class Journal:
             budget_usd: what its experts may cost.
             queries: in order.
             basis: a digest of the versions that a query is asked of.
+            terms: what it goes by, unless it is gone on with: then those that it was begun with.
 
         Raises:
             UserError: it is running.
@@ -125,7 +129,9 @@ class Journal:
             if job in self._running:
                 raise running(job)
             # The first thing is to write, so that nothing changes between what is read and what is written.
-            db.execute(update(jobs).where(jobs.c.id == job).values(status="interrupted", changed=now()))
+            db.execute(update(jobs).where(jobs.c.id == job).values(changed=now()))
+            before = db.scalar(select(jobs.c.status).where(jobs.c.id == job))
+            db.execute(update(jobs).where(jobs.c.id == job).values(status="interrupted"))
             known = db.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
             kept = {} if known is None or known.collection != collection else answered(db, job)
             db.execute(delete(rows).where(rows.c.job == job))
@@ -137,9 +143,10 @@ class Journal:
                 db.execute(insert(rows), made)
             if known is None:
                 new = {"id": job, "status": "interrupted", "created": now(), "changed": now(), "written": ""}
-                db.execute(insert(jobs).values(**new, **values))
+                db.execute(insert(jobs).values(**new, **values, terms=terms))
             else:
-                db.execute(update(jobs).where(jobs.c.id == job).values(**values))
+                agreed = {"terms": terms} if before == "done" else {}
+                db.execute(update(jobs).where(jobs.c.id == job).values(**values, **agreed))
         return self.get(job)
 
     @contextmanager
@@ -207,6 +214,16 @@ class Journal:
                 return
             yield from found
             last = found[-1].number
+
+    def terms(self, job: str) -> str | None:
+        """What a job goes by; `None` for one of before that was noted."""
+        with self._begun() as db:
+            return db.scalar(select(jobs.c.terms).where(jobs.c.id == job)) or None
+
+    def agree(self, job: str, terms: str) -> None:
+        """Let a job go by other terms."""
+        with self._begun() as db:
+            db.execute(update(jobs).where(jobs.c.id == job).values(terms=terms))
 
     def mark(self, job: str, status: JobStatus) -> None:
         """Say where a job stands."""
@@ -321,7 +338,7 @@ def job_of(db: Connection, row: Row[Any]) -> Job:
     total, answers, failed, cost = db.execute(counts).one()
     routes = db.execute(select(rows.c.route, func.count()).where(own, rows.c.route.is_not(None)).group_by(rows.c.route))
     return Job(
-        **{name: row._mapping[name] for name in jobs.c.keys()},  # noqa: SIM118
+        **{name: row._mapping[name] for name in jobs.c.keys() if name != "terms"},  # noqa: SIM118
         total=total,
         done=answers + failed,
         failed=failed,

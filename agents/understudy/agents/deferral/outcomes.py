@@ -306,10 +306,18 @@ class OutcomeStore:
         with self._begun() as db:
             return bool(db.scalar(query))
 
-    def peers(self, small_model: str, question: str, scope: Scope, text: str, by: Principal | None = None) -> Peers:
+    def peers(
+        self,
+        small_model: str,
+        question: str,
+        scope: Scope,
+        text: str,
+        by: Principal | None = None,
+        before: str | None = None,
+    ) -> Peers:
         """How earlier drafts did on the same question of other documents, and those among them that said the same.
 
-        Counted are all, or those that rest on what `by` may read.
+        Counted are all, or those that rest on what `by` may read, and that were known before a moment.
         """
         query = select(outcomes.c.quality, outcomes.c.said, outcomes.c.grounds).where(
             outcomes.c.asked == hashed(scope.collection, folded(question)),
@@ -319,6 +327,8 @@ class OutcomeStore:
             outcomes.c.quality.is_not(None),
             outcomes.c.family != hashed(scope.collection, family_of(question, scope)),
         )
+        if before is not None:
+            query = query.where(outcomes.c.created < before)
         said = hashed(normalised(text))
         with self._begun() as db:
             rows = [r for r in db.execute(query).all() if by is None or by.may_use(grounds_of(r.grounds))]

@@ -74,12 +74,29 @@ class Deferral:
 
     def judge(self, by: Principal | None = None) -> DeferralJudge:
         """A judge by the threshold now in force, who knows of earlier questions what `by` may read, or all."""
-
-        def peers(question: str, scope: Scope, text: str) -> Peers:
-            return self.store.peers(self.in_force.name(scope.collection), question, scope, text, by)
-
         nearest = self._nearest if by is None else self._nearest.seen_by(by)
-        return DeferralJudge(self._settings, self.derivation, self._permitted, nearest, peers=peers)
+        return DeferralJudge(self._settings, self.derivation, self._permitted, nearest, peers=self._peers(by))
+
+    def judge_as_of(
+        self, moment: str, derivation: Derivation, nearest: Nearest, draw: Callable[[], float], by: Principal
+    ) -> DeferralJudge:
+        """A judge who knows what was known at a moment, whatever was learned since.
+
+        Args:
+            moment: in UTC.
+            derivation: of that moment.
+            nearest: of the questions that were answered before it.
+            draw: a uniform number between 0 and 1.
+            by: who asks.
+        """
+        peers = self._peers(by, moment)
+        return DeferralJudge(self._settings, derivation, self._permitted, nearest.seen_by(by), draw, peers)
+
+    def _peers(self, by: Principal | None, before: str | None = None) -> Callable[[str, Scope, str], Peers]:
+        def peers(question: str, scope: Scope, text: str) -> Peers:
+            return self.store.peers(self.in_force.name(scope.collection), question, scope, text, by, before)
+
+        return peers
 
     def _stale(self, held: Derivation) -> bool:
         """Whether a derivation is of other models or another promise, or many labels old."""
@@ -88,20 +105,27 @@ class Deferral:
 
     def note(self, outcome: Outcome) -> None:
         """Keep what a question teaches, and derive the threshold anew if many labels have come."""
+        self.book(outcome)
+        if outcome.expert is not None:
+            self.renew()
+
+    def book(self, outcome: Outcome) -> None:
+        """Keep what a question teaches, and derive nothing yet."""
         for listener in self.listeners:
             listener(outcome)
         self.store.note(outcome, self.judge().in_force(outcome.scope.collection))
-        if outcome.expert is None:
-            return
-        self._nearest.add(outcome.question, outcome.scope, outcome.grounds)
+        if outcome.expert is not None:
+            self._nearest.add(outcome.question, outcome.scope, outcome.grounds)
+
+    def renew(self) -> None:
+        """Derive the threshold anew if many labels have come."""
         if self._stale(self.derivation):
             self.derive()
 
     def told(self, outcome: Outcome, quality: float | None, by: str) -> None:
         """Keep what a person said of a draft, see `OutcomeStore.tell`, and derive the threshold anew if it is time."""
         self.store.tell(outcome, quality, by)
-        if self._stale(self.derivation):
-            self.derive()
+        self.renew()
 
     def relabel(self, outcome: Outcome, in_force: float) -> None:
         """Keep what a rehearsal shows: no question was asked, and nothing is derived yet."""

@@ -19,7 +19,8 @@ from understudy.privacy.approvals import ApprovalStore
 from understudy.privacy.redaction import Vaults
 from understudy.privacy.tools import THREAD
 from understudy.retrieval.embed import MiniLM
-from understudy.retrieval.hybrid import HybridRetriever, body
+from understudy.retrieval.hybrid import HybridRetriever
+from understudy.retrieval.ranking import body
 from understudy.retrieval.store import DocumentStore
 
 __all__ = ["Forgetful", "Library", "Placeholders", "Untied", "traced"]

@@ -11,7 +11,7 @@ from understudy.apps.bench.data import Question, sample, squad_questions
 from understudy.apps.bench.workspaces import bar, ready
 from understudy.apps.metrics import interval, quantile, reciprocal_rank
 from understudy.core.types import Scope
-from understudy.retrieval.hybrid import Mode
+from understudy.retrieval.ranking import Mode
 
 __all__ = ["DEPTH", "measure_retrieval", "rank_of"]
 

@@ -1,0 +1,53 @@
+"""Who answers a job's questions: the players of its collection, made ready for many questions at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import replace
+
+from understudy.agents.cast import Players
+from understudy.core.machine import cores
+from understudy.core.types import Scope
+from understudy.retrieval.embed import Remembering
+from understudy.retrieval.hybrid import HybridRetriever
+from understudy.retrieval.readable import Documents
+
+__all__ = ["Crew"]
+
+OPEN = 8
+"""Documents that are held ready: questions of one stand together, so few are asked at a time."""
+
+
+class Crew:
+    """The players of a job. A document is read once for all questions about it, a question embedded once for all.
+
+    Args:
+        players: of the collection.
+        documents: as who asks may see them.
+    """
+
+    def __init__(self, players: Players, documents: Documents) -> None:
+        self.encoder = Remembering(players.retriever.encoder)
+        retriever = players.retriever.over(documents).embedding(self.encoder)
+        self._players = replace(players, reader=players.reader.in_parallel(cores()), retriever=retriever)
+        self._retriever = retriever
+        self._opened: OrderedDict[Scope, HybridRetriever] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, scope: Scope) -> Players:
+        """Those that answer questions of a scope. Raises `NoDocumentsError`, `ScopeError`."""
+        return replace(self._players, retriever=self._retriever_of(scope))
+
+    def _retriever_of(self, scope: Scope) -> HybridRetriever:
+        if scope.document is None:
+            self._retriever.check(scope)
+            return self._retriever
+        with self._lock:
+            held = self._opened.pop(scope, None)
+            if held is None or not held.current(scope):  # changed, or erased, while the job runs
+                held = self._retriever.opened(scope)
+            self._opened[scope] = held
+            while len(self._opened) > OPEN:
+                self._opened.popitem(last=False)
+            return held

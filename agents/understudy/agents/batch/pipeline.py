@@ -1,0 +1,93 @@
+"""A job's questions, one half after the other: so many are drafted at a time, and those that wait do so beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from understudy.agents.batch.asking import each
+from understudy.agents.batch.journal import Pending
+from understudy.agents.erasure.traffic import Traffic
+from understudy.core.errors import Stopped, UnderstudyError
+from understudy.core.protocols import Cancel
+from understudy.core.types import Answer, Scope
+from understudy.graphs.state import AskState
+
+__all__ = ["Keep", "Pipeline"]
+
+WAITING = 64
+"""Drafts that wait for an expert at most: then no more are made, until one is answered."""
+KEPT = "the job was stopped; what is answered is kept"
+
+Keep = Callable[[Pending, Answer | UnderstudyError, tuple[Scope, ...]], None]
+"""What is done with an answer, or with an error, and what it rests on."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """How rows become answers.
+
+    Args:
+        traffic: of the workspace: what becomes of a row is kept before a document behind it can be erased.
+        draft: the first half of a question.
+        settle: the second.
+        keep: takes what became of a row, in whatever order.
+        stopped: asked before every row; true ends it.
+    """
+
+    traffic: Traffic
+    draft: Callable[[Pending], Awaitable[AskState]]
+    settle: Callable[[Pending, AskState], Awaitable[tuple[Answer, tuple[Scope, ...]]]]
+    keep: Keep
+    stopped: Cancel
+
+    async def run(self, rows: Sequence[Pending], at_once: int) -> None:
+        """Work on all rows, so many drafts at a time.
+
+        Where it is stopped, no row is begun any more, and what is drafted is settled: what it asks is paid for.
+
+        Raises:
+            Stopped: `stopped` said so, or a draft was stopped.
+            ExceptionGroup: of the errors that `keep` raised.
+        """
+        room, ended = asyncio.Semaphore(WAITING), None
+        async with asyncio.TaskGroup() as settling:
+
+            async def work(row: Pending) -> None:
+                if await asyncio.to_thread(self.stopped):
+                    raise Stopped(KEPT)
+                async with AsyncExitStack() as held:
+                    await held.enter_async_context(self.traffic.passing())
+                    state = await self._drafted(row)
+                    if state is not None:
+                        await room.acquire()
+                        settling.create_task(self._settled(row, state, held.pop_all(), room))
+
+            try:
+                await each(rows, at_once, work)
+            except Stopped as error:
+                ended = error
+        if ended is not None:
+            raise ended
+
+    async def _drafted(self, row: Pending) -> AskState | None:
+        try:
+            return await self.draft(row)
+        except Stopped as error:
+            raise Stopped(KEPT) from error
+        except UnderstudyError as error:
+            await asyncio.to_thread(self.keep, row, error, ())
+            return None
+
+    async def _settled(self, row: Pending, state: AskState, held: AsyncExitStack, room: asyncio.Semaphore) -> None:
+        async with held:
+            try:
+                answer, rests_on = await self.settle(row, state)
+            except UnderstudyError as error:
+                await asyncio.to_thread(self.keep, row, error, ())
+            else:
+                await asyncio.to_thread(self.keep, row, answer, rests_on)
+            finally:
+                room.release()
