@@ -204,7 +204,8 @@ def steps(agent: Agent) -> dict[str, Step]:
 
 DEATHS = [
     *(f"{when} {n} {kind}" for n, kind in enumerate(
-        ("adapters", "outcomes", "outcomes", "examples", "threads", "cache_entries", "placeholders", "passages")
+        ("adapters", "outcomes", "outcomes", "examples", "threads", "job_answers", "cache_entries", "placeholders",
+         "passages")
     ) for when in ("before", "after")),
     *(f"{when} {name}" for name in ("unnamed", "withdrawn", "pointed", "vectors", "cleaned", "scrubbed")
       for when in ("before", "after")),
