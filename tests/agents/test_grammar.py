@@ -47,7 +47,7 @@ class NoRetriever:
 
 
 def accepts(model: SmallModel, grammar: str, text: str) -> bool:
-    matcher = LLMatcher(model.engine.guide, grammar, log_level=0)
+    matcher = LLMatcher(model.engine.vocabulary.guide, grammar, log_level=0)
     return bool(matcher.consume_tokens(model.engine.tokenize(text, control=False))) and bool(matcher.is_accepting())
 
 

@@ -55,7 +55,7 @@ def allowed(model: SmallModel, transcript: list[Message], numbers: int) -> bool:
     findings += [Finding(text="1", score=0.5, origin="calculator")] * (numbers > 0)
     thread = thread_words(transcript)
     grammar = step_grammar(POINTING, model.tools, Evidence(findings=tuple(findings)), thread, final=False)
-    matcher = LLMatcher(model.engine.guide, grammar, log_level=0)
+    matcher = LLMatcher(model.engine.vocabulary.guide, grammar, log_level=0)
     ids = model.engine.tokenize(transcript[-1].content, control=False)
     return bool(matcher.consume_tokens(ids)) and bool(matcher.is_accepting())
 

@@ -7,6 +7,7 @@ import hashlib
 import math
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Literal, overload
@@ -15,7 +16,7 @@ from understudy.agents.access.views import PermittedOutcomes
 from understudy.agents.asked import question_of
 from understudy.agents.assembly import Assembly
 from understudy.agents.batch.asking import NobodyThere, error_line
-from understudy.agents.batch.crew import Crew
+from understudy.agents.batch.crew import Crew, crew
 from understudy.agents.batch.journal import Pending
 from understudy.agents.batch.pipeline import Keep, Pipeline
 from understudy.agents.batch.terms import EarlierAnswers, Noting, Terms, drawing
@@ -107,7 +108,7 @@ class Batching(Assembly):
         """
         queries = [Query(question=q) if isinstance(q, str) else q for q in questions]
         who, call = self._who(principal), uuid.uuid4().hex
-        run = self._run_of(job or f"batch-{call}", collection, who, self._terms(), cancel)
+        job = job or f"batch-{call}"
         same: dict[tuple[str, str | None, str | None], list[int]] = {}
         for number, query in enumerate(queries):
             same.setdefault((query.question, query.document, query.problem), []).append(number)
@@ -123,8 +124,10 @@ class Batching(Assembly):
             found.update(dict.fromkeys(others, again))
 
         if budget_usd is not None:
-            self.ledger.cap(run.job, budget_usd)
-        await self._loop.awaited(self._all(asked, run, at_once, cancel, keep))
+            self.ledger.cap(job, budget_usd)
+        width = at_once or PER_CORE * cores()
+        with self._run_of(job, collection, who, self._terms(), width, cancel) as run:
+            await self._loop.awaited(self._all(asked, run, cancel, keep))
         return [found[number] for number in range(len(queries))]
 
     def begin_job(
@@ -209,8 +212,9 @@ class Batching(Assembly):
 
         with self.journal.running(job):
             self.ledger.cap(job, held.budget_usd)
-            run = self._run_of(job, held.collection, who, self._terms_of(job), cancel)
-            self._loop.run(self._all(self.journal.pending(job), run, at_once, stopped, keep))
+            width = at_once or PER_CORE * cores()
+            with self._run_of(job, held.collection, who, self._terms_of(job), width, cancel) as run:
+                self._loop.run(self._all(self.journal.pending(job), run, stopped, keep))
         return self.journal.get(job)
 
     def jobs(self, *, principal: str | None = None) -> list[Job]:
@@ -251,16 +255,20 @@ class Batching(Assembly):
             self.journal.agree(job, terms.model_dump_json())
         return terms
 
-    def _run_of(self, job: str, collection: str, who: Principal, terms: Terms, cancel: Cancel) -> Run:
+    @contextmanager
+    def _run_of(
+        self, job: str, collection: str, who: Principal, terms: Terms, at_once: int, cancel: Cancel
+    ) -> Iterator[Run]:
         """What all questions of a job share."""
         documents = self.documents_of(who)
         self.retriever.over(documents).check(Scope(collection=collection))
-        crew = Crew(self.cast.playing(*self.place(collection), who), documents)
-        nearest = Nearest(crew.encoder.embed_documents, partial(self.example_store.questions, before=terms.moment))
-        shown = self._demonstrations(terms.moment)
-        return Run(job, collection, who, terms, crew, nearest, shown, cancel)
+        known = partial(self.example_store.questions, before=terms.moment)
+        with crew(self.cast.playing(*self.place(collection), who), documents, at_once) as players:
+            nearest = Nearest(players.encoder.embed_documents, known)
+            shown = self._demonstrations(terms.moment)
+            yield Run(job, collection, who, terms, players, nearest, shown, at_once, cancel)
 
-    async def _all(self, asked: Sequence[Pending], run: Run, at_once: int | None, stopped: Cancel, keep: Keep) -> None:
+    async def _all(self, asked: Sequence[Pending], run: Run, stopped: Cancel, keep: Keep) -> None:
         """Ask them all, and hand over what becomes of each; `stopped` is asked between questions."""
         await self.tooling.ready()
         deps: dict[int, Deps] = {}  # of the drafts that wait
@@ -279,9 +287,7 @@ class Batching(Assembly):
             return await settled(self._settle_graph, deps.pop(row.number), state)
 
         try:
-            await Pipeline(self.traffic, draft, settle, keep, stopped).run(asked, at_once or PER_CORE * cores())
-        except* UnderstudyError as group:
-            raise first_of(group) from None
+            await Pipeline(self.traffic, draft, settle, keep, stopped).run(asked, run.at_once)
         finally:
             await asyncio.to_thread(self.deferral.renew)
 
@@ -328,6 +334,8 @@ class Run:
     nearest: Nearest
     shown: Demonstrations
     """What an expert is shown of earlier answers."""
+    at_once: int
+    """Questions that are drafted beside each other."""
     cancel: Cancel
     """Asked between tokens."""
 
@@ -345,12 +353,3 @@ def free(answer: Answer) -> Answer:
 def digest_of(versions: Mapping[str, str]) -> str:
     """Of all documents of a collection, in their versions."""
     return hashlib.sha256("\n".join(f"{i}\t{v}" for i, v in sorted(versions.items())).encode()).hexdigest()
-
-
-def first_of(group: BaseExceptionGroup[UnderstudyError]) -> UnderstudyError:
-    """One of the errors that ended a batch."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, UnderstudyError)
-    return error

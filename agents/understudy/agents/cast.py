@@ -15,7 +15,6 @@ from understudy.agents.small_model import SmallModel
 from understudy.core.access import Principal
 from understudy.core.adapters import AdapterCard, Probe
 from understudy.core.errors import AdapterError
-from understudy.core.protocols import Planner
 from understudy.core.types import Passage
 from understudy.distillation.decoder_trainer import DECODER
 from understudy.distillation.registry import Registry
@@ -39,7 +38,7 @@ TOLERANCE = 1e-2
 class Players:
     """What answers a collection's questions."""
 
-    planner: Planner
+    planner: SmallModel
     reader: SpanReader
     retriever: HybridRetriever
     name: str
@@ -120,7 +119,7 @@ class Cast:
         reader, retriever = self.reader(files[ADAPTER], breadth), self.retriever(files.get(HEADS))
         return Players(self.planner(files.get(DECODER)), reader, retriever, f"{self._base.name}+candidate")
 
-    def planner(self, lora: Path | None, recorded: Probe | None = None) -> Planner:
+    def planner(self, lora: Path | None, recorded: Probe | None = None) -> SmallModel:
         """The small model in a LoRA of its own, probed; bare without one. Raises `AdapterError`."""
         return self.model if lora is None else self.model.wearing(lora, recorded)
 

@@ -10,19 +10,23 @@ import math
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 from langchain_core.tools import BaseTool
 
 from understudy.agents.adapters import Adapter, checked, load_adapter, measure
-from understudy.agents.engine import Engine, Generated, Token
+from understudy.agents.decoding import Generated, Token
+from understudy.agents.engine import Engine
 from understudy.agents.grammar import step_grammar
 from understudy.agents.profiles import PROFILES, QUOTING, Profile
 from understudy.agents.template import split_template
+from understudy.agents.together import Together
 from understudy.core.adapters import Probe
 from understudy.core.errors import InternalError, ModelFileError
+from understudy.core.machine import cores
 from understudy.core.protocols import Cancel
 from understudy.core.settings import SmallModelSettings
 from understudy.core.steps import AnswerStep, Consult, Decline, Point, Step, Taken, ToolStep
@@ -37,6 +41,8 @@ CONTENT = re.compile(
 answer counts as well: most of its doubt lies there."""
 QUOTED = re.compile(r'"quote":"((?:[^"\\]|\\.)*)"')
 REMEMBERED_STEPS = 512
+Generate = Callable[..., Generated]
+"""What computes a step, see `Engine.generate`."""
 
 
 def starter_path() -> Path:
@@ -76,6 +82,8 @@ class SmallModel:
         self.probe: Probe | None = None
         self._steps: OrderedDict[str, list[int]] = OrderedDict()
         self._lock = threading.Lock()
+        self._remembering = threading.Lock()
+        self._generate: Generate | None = None
 
     @property
     def tools(self) -> tuple[BaseTool, ...]:
@@ -108,14 +116,53 @@ class SmallModel:
             AdapterError: it can't be loaded, is of another model, changes nothing, or differs from what was recorded.
         """
         digest = self.digest
-        view = copy.copy(self)
+        view = self._view()
         view.adapter = view.probe = None
-        view._steps = OrderedDict()  # the same text may be other tokens under another adapter
         if adapter is not None:
             with self._lock:
                 view.adapter = load_adapter(self.engine, adapter, digest, recorded)
                 view.probe = checked(measure(self.engine, view.adapter, digest, recorded), recorded, adapter)
         return view
+
+    @contextmanager
+    def together(self, sequences: int) -> Iterator[SmallModel]:
+        """The model for several questions at once: their steps are computed in one batch, on the same weights.
+
+        What it reads for them is kept apart from the model's own. The planner must not be used afterwards.
+
+        Args:
+            sequences: steps that are computed at once, at the most.
+
+        Raises `ModelFileError` where there is no memory for it.
+        """
+        threads = self.settings.threads or (cores() if self.profile.writes else 1)
+        apart = not self.profile.writes
+        many = Together(self.engine, sequences=sequences, threads=threads, adapter=self.adapter, apart=apart)
+        view = self._view()
+        view._generate = many.generate
+        try:
+            yield view
+        finally:
+            many.close()
+
+    def _view(self) -> SmallModel:
+        view = copy.copy(self)
+        view._steps = OrderedDict()  # the same text may be other tokens under another adapter
+        view._generate = None
+        return view
+
+    def _alone(
+        self,
+        prompt: list[int],
+        grammar: str,
+        *,
+        limit: int,
+        on_bytes: Callable[[bytes], None] | None = None,
+        cancel: Cancel | None = None,
+    ) -> Generated:
+        with self._lock:
+            self.engine.wear(self.adapter)
+            return self.engine.generate(prompt, grammar, limit=limit, on_bytes=on_bytes, cancel=cancel)
 
     def close(self) -> None:
         """Free the model and all that it wears, once a step in progress has ended."""
@@ -125,7 +172,8 @@ class SmallModel:
     def forget(self) -> None:
         """Drop what has been read and said so far."""
         with self._lock:
-            self._steps.clear()
+            with self._remembering:
+                self._steps.clear()
             self.engine.forget()
 
     def open(self, question: str, history: Sequence[tuple[str, str]]) -> list[Message]:
@@ -150,16 +198,18 @@ class SmallModel:
         thread = thread_words(transcript)
         grammar = step_grammar(self.profile, self.tools, evidence, thread, final=final)
         stream = Utf8Stream(on_text) if on_text is not None else None
-        with self._lock:
-            self.engine.wear(self.adapter)
-            generated = self.engine.generate(
-                self.render(transcript), grammar, limit=self.settings.max_step_tokens, on_bytes=stream, cancel=cancel
-            )
-            text = b"".join(self.engine.piece(t.id) for t in generated.tokens).decode("utf-8")
-            self.remember(text, [t.id for t in generated.tokens])
-            content = self.tokens_of(CONTENT, text, generated.tokens)
-            quoted = self.tokens_of(QUOTED, text, generated.tokens)
-        return taken(parse_step(text, spaced=not self.profile.writes), text, generated, content, quoted)
+        generate = self._generate or self._alone
+        generated = generate(
+            self.render(transcript), grammar, limit=self.settings.max_step_tokens, on_bytes=stream, cancel=cancel
+        )
+        text = b"".join(self.engine.piece(t.id) for t in generated.tokens).decode("utf-8")
+        self.remember(text, [t.id for t in generated.tokens])
+        content = self.tokens_of(CONTENT, text, generated.tokens)
+        quoted = self.tokens_of(QUOTED, text, generated.tokens)
+        step = parse_step(text, spaced=not self.profile.writes)
+        if final or not isinstance(step, ToolStep):
+            generated.over()
+        return taken(step, text, generated, content, quoted)
 
     def render(self, transcript: Sequence[Message]) -> list[int]:
         """Token ids of a transcript up to the next step: control tokens only from the template's pieces."""
@@ -189,10 +239,11 @@ class SmallModel:
 
     def remember(self, text: str, ids: list[int]) -> None:
         """Keep the ids a step was generated with: its text might tokenise otherwise, and the KV cache would miss."""
-        self._steps[text] = ids
-        self._steps.move_to_end(text)
-        while len(self._steps) > REMEMBERED_STEPS:
-            self._steps.popitem(last=False)
+        with self._remembering:
+            self._steps[text] = ids
+            self._steps.move_to_end(text)
+            while len(self._steps) > REMEMBERED_STEPS:
+                self._steps.popitem(last=False)
 
     def tokens_of(self, wanted: re.Pattern[str], text: str, tokens: Sequence[Token]) -> list[Token]:
         """The tokens of some parts of a step: those in the groups of a pattern."""

@@ -31,7 +31,7 @@ class Held:
 
     def __init__(self, agent: Agent) -> None:
         self.engine, self.batches, self.going = agent.model.engine, 0, threading.Event()
-        self.real = self.engine._decode
+        self.real = self.engine.decode
 
     def decode(self, *given: Any, **more: Any) -> Any:
         self.batches += 1
@@ -56,7 +56,7 @@ def agent(ready: Path) -> Iterator[Agent]:
 @pytest.fixture
 def held(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     found = Held(agent)
-    monkeypatch.setattr(found.engine, "_decode", found.decode)
+    monkeypatch.setattr(found.engine, "decode", found.decode)
     yield found
     found.going.set()
 
@@ -191,11 +191,11 @@ def test_a_server_that_stops_says_so_and_the_thread_shows_it(agent: Agent, held:
 SLOW_SERVER = """
 import sys, time
 from understudy.agents.engine import Engine
-real = Engine._decode
+real = Engine.decode
 def slow(self, *given, **more):
     time.sleep(0.2)
     return real(self, *given, **more)
-Engine._decode = slow
+Engine.decode = slow
 from understudy.apps.cli import main
 main()
 """

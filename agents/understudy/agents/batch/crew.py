@@ -1,9 +1,15 @@
-"""Who answers a job's questions: the players of its collection, made ready for many questions at once."""
+"""Who answers a job's questions: the players of its collection, made ready for many questions at once.
+
+A document is read once for all questions about it, a question embedded once for all documents; each core reads for a
+question of its own; the small model's steps for several questions are computed together.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from understudy.agents.cast import Players
@@ -13,25 +19,26 @@ from understudy.retrieval.embed import Remembering
 from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.readable import Documents
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "crew"]
 
+SEQUENCES = 16
+"""Of the small model: twice what is asked at once, so that what a question has read is there for its next step."""
 OPEN = 8
 """Documents that are held ready: questions of one stand together, so few are asked at a time."""
 
 
 class Crew:
-    """The players of a job. A document is read once for all questions about it, a question embedded once for all.
+    """The players of a job.
 
     Args:
-        players: of the collection.
+        players: of the collection; their planner is for several at once, see `crew`.
         documents: as who asks may see them.
     """
 
     def __init__(self, players: Players, documents: Documents) -> None:
         self.encoder = Remembering(players.retriever.encoder)
-        retriever = players.retriever.over(documents).embedding(self.encoder)
-        self._players = replace(players, reader=players.reader.in_parallel(cores()), retriever=retriever)
-        self._retriever = retriever
+        self._retriever = players.retriever.over(documents).embedding(self.encoder)
+        self._players = replace(players, reader=players.reader.in_parallel(cores()))
         self._opened: OrderedDict[Scope, HybridRetriever] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -51,3 +58,10 @@ class Crew:
             while len(self._opened) > OPEN:
                 self._opened.popitem(last=False)
             return held
+
+
+@contextmanager
+def crew(players: Players, documents: Documents, at_once: int) -> Iterator[Crew]:
+    """The players of a job, for so many questions at once."""
+    with players.planner.together(min(2 * at_once, SEQUENCES)) as planner:
+        yield Crew(replace(players, planner=planner), documents)

@@ -46,48 +46,68 @@ class Pipeline:
     async def run(self, rows: Sequence[Pending], at_once: int) -> None:
         """Work on all rows, so many drafts at a time.
 
-        Where it is stopped, no row is begun any more, and what is drafted is settled: what it asks is paid for.
+        Where it is stopped, or `keep` raises an error, no row is begun any more, and what is drafted is settled: what
+        it asks is paid for.
 
         Raises:
             Stopped: `stopped` said so, or a draft was stopped.
-            ExceptionGroup: of the errors that `keep` raised.
+            UnderstudyError: the first that `keep` raised.
         """
-        room, ended = asyncio.Semaphore(WAITING), None
+        room, errors = asyncio.Semaphore(WAITING), list[UnderstudyError]()
         async with asyncio.TaskGroup() as settling:
 
             async def work(row: Pending) -> None:
-                if await asyncio.to_thread(self.stopped):
+                if bool(errors) or await asyncio.to_thread(self.stopped):
                     raise Stopped(KEPT)
                 async with AsyncExitStack() as held:
                     await held.enter_async_context(self.traffic.passing())
-                    state = await self._drafted(row)
+                    state = await self._drafted(row, errors)
                     if state is not None:
                         await room.acquire()
-                        settling.create_task(self._settled(row, state, held.pop_all(), room))
+                        settling.create_task(self._settled(row, state, held.pop_all(), room, errors))
 
             try:
                 await each(rows, at_once, work)
             except Stopped as error:
-                ended = error
-        if ended is not None:
-            raise ended
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
-    async def _drafted(self, row: Pending) -> AskState | None:
+    async def _drafted(self, row: Pending, errors: list[UnderstudyError]) -> AskState | None:
         try:
             return await self.draft(row)
         except Stopped as error:
             raise Stopped(KEPT) from error
         except UnderstudyError as error:
-            await asyncio.to_thread(self.keep, row, error, ())
+            await self._kept(row, error, (), errors)
             return None
 
-    async def _settled(self, row: Pending, state: AskState, held: AsyncExitStack, room: asyncio.Semaphore) -> None:
+    async def _settled(
+        self,
+        row: Pending,
+        state: AskState,
+        held: AsyncExitStack,
+        room: asyncio.Semaphore,
+        errors: list[UnderstudyError],
+    ) -> None:
         async with held:
             try:
                 answer, rests_on = await self.settle(row, state)
             except UnderstudyError as error:
-                await asyncio.to_thread(self.keep, row, error, ())
+                await self._kept(row, error, (), errors)
             else:
-                await asyncio.to_thread(self.keep, row, answer, rests_on)
+                await self._kept(row, answer, rests_on, errors)
             finally:
                 room.release()
+
+    async def _kept(
+        self,
+        row: Pending,
+        outcome: Answer | UnderstudyError,
+        rests_on: tuple[Scope, ...],
+        errors: list[UnderstudyError],
+    ) -> None:
+        try:
+            await asyncio.to_thread(self.keep, row, outcome, rests_on)
+        except UnderstudyError as error:
+            errors.append(error)
