@@ -21,7 +21,7 @@ WRITTEN = (
 )
 FIGURES = re.compile(rf"(?<!\d)(?P<a>\d{{1,2}})(?P<sign>[-/.])(?P<b>\d{{1,2}})(?P=sign){YEAR}")
 CLOCK = re.compile(
-    r"(?<!\d)(?:T|\b)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?\s*(?P<half>[ap]\.?\s?m\b\.?)?"
+    r"(?<!\d)(?:T|\b)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?\s*(?P<half>[APap]\.?\s?[Mm]\b\.?)?"
     r"\s*(?P<zone>Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b)?(?P<other>\s*\(?[A-Z]{2,5}\b)?",
 )
 ANOTHER = re.compile(rf"(?<!\d)\d{{4}}(?!\d)|\b(?:{MONTH})\b\s*\d", re.IGNORECASE)

@@ -97,7 +97,11 @@ def run_code(path: str, code: bytes) -> ModuleType:
     module = ModuleType(f"understudy_schema_{hashlib.sha256(path.encode()).hexdigest()[:16]}")
     module.__file__ = path
     sys.modules[module.__name__] = module
-    exec(compile(code, path, "exec"), vars(module))
+    try:
+        exec(compile(code, path, "exec"), vars(module))
+    except BaseException:
+        del sys.modules[module.__name__]
+        raise
     return module
 
 
