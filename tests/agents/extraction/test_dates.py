@@ -53,6 +53,10 @@ def test_two_days_are_none(a: date, b: date, first: str, second: str) -> None:
         ("12/13/14", "holds no date"),
         ("30 February 2021", "no month has"),
         ("12 March 2021 until June 2022", "more than one date"),
+        ("5 March 2021 and 6 March", "more than one date"),
+        ("1-5 March 2021", "more than one date"),
+        ("1st to 5th March 2021", "more than one date"),
+        ("March 1-5, 2021", "with day, month and year"),
     ],
 )
 def test_what_is_no_date(text: str, why: str) -> None:

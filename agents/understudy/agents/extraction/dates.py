@@ -24,7 +24,13 @@ CLOCK = re.compile(
     r"(?<!\d)(?:T|\b)(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?\s*(?P<half>[APap]\.?\s?[Mm]\b\.?)?"
     r"\s*(?P<zone>Z\b|UTC\b|GMT\b|[+-]\d{2}:?\d{2}\b)?(?P<other>\s*\(?[A-Z]{2,5}\b)?",
 )
-ANOTHER = re.compile(rf"(?<!\d)\d{{4}}(?!\d)|\b(?:{MONTH})\b\s*\d", re.IGNORECASE)
+HERE = "\x1f"
+"""Stands in a text where its date was."""
+ANOTHER = re.compile(
+    rf"(?<!\d)\d{{4}}(?!\d)|\b(?:{MONTH})\b\s*\d|\d(?:st|nd|rd|th)?\s+(?:of\s+)?(?:{MONTH})\b"
+    rf"|\d(?:st|nd|rd|th)?\s*(?:[-–—/&]|to|and|or|until|through)\s*{HERE}",
+    re.IGNORECASE,
+)
 HOURS = re.compile(r"\d|\b(?:noon|midnight|o['’]clock)\b", re.IGNORECASE)
 
 
@@ -57,7 +63,7 @@ def dated(text: str) -> tuple[date, str]:
     rest = text
     for pattern in (*WRITTEN, FIGURES):
         found |= set(map(day_of, pattern.finditer(rest)))
-        rest = pattern.sub(" ", rest)
+        rest = pattern.sub(f" {HERE} ", rest)
     if not found:
         raise Unread("holds no date with day, month and year" if ANOTHER.search(text) else "holds no date")
     if len(found) > 1 or ANOTHER.search(rest):

@@ -23,8 +23,9 @@ PER_CENT = re.compile(r"\bper\s+cent\b", re.IGNORECASE)
 ORDINAL = re.compile(rf"[\s-]+(?:{'|'.join(ORDINALS)}|hundredth|thousandth|millionth)\b", re.IGNORECASE)
 ONE_OF = re.compile(r"one\s+of\b", re.IGNORECASE)
 UNKNOWN = re.compile(
-    r"\b(?:trillions?|dozens?|half|halves|thirds?|quarters?|bn|mn|mm|k|m|bps?|basis\s+points?|crores?|lakhs?)\b"
-    r"|[±‰‱×^]|\d\s*/\s*\d|\d\s*hundreds?\b",
+    r"\b(?:trillions?|dozens?|half|halves|thirds?|quarters?|bl?n|ml?n|mm|k|m|b|bps?|basis\s+points?|crores?|lakhs?)\b"
+    r"|\b(?:pct|percentage\s+points?|minus|negative)\b"
+    r"|[±‰‱×^]|\d\s*/\s*\d|\d\s*hundreds?\b|\d\.\d+\.\d",
     re.IGNORECASE,
 )
 DIGITS = 28

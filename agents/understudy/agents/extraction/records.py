@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from typing import Any, Generic, TypeVar
 
@@ -64,7 +65,6 @@ class Extraction(Generic[M]):
     def __init__(self, schema: type[M]) -> None:
         self.schema = schema
         self.fields = fields_of(schema)
-        self._noting: type[BaseModel] | None = None
 
     def records(self, results: Iterable[Result]) -> Iterator[Record[M]]:
         """The records of documents whose questions stand together, in their order; a query's id is its field."""
@@ -122,18 +122,21 @@ class Extraction(Generic[M]):
 
     def valid(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values of a record that is not valid as a whole, as far as each is by itself."""
-        if self._noting is None:
-            validators: dict[str, Callable[..., Any]] = {"_noting": field_validator("*", mode="wrap")(noting)}
-            self._noting = create_model(self.schema.__name__, __base__=self.schema, __validators__=validators)
-        model, noted = self._noting, dict[str, Any]()
+        noted: dict[str, Any] = {}
         token = VALID.set(noted)
         try:
-            called(lambda: model.model_validate(dict(given), by_alias=False, by_name=True))
+            called(lambda: self._noting.model_validate(dict(given), by_alias=False, by_name=True))
         except (ValidationError, Unread):
             pass
         finally:
             VALID.reset(token)
         return {name: value for name, value in noted.items() if name in given}
+
+    @cached_property
+    def _noting(self) -> type[BaseModel]:
+        """The schema, noting in `VALID` what is valid."""
+        validators: dict[str, Callable[..., Any]] = {"_noting": field_validator("*", mode="wrap")(noting)}
+        return create_model(self.schema.__name__, __base__=self.schema, __validators__=validators)
 
 
 def noting(value: Any, inner: Callable[[Any], Any], info: ValidationInfo) -> Any:
