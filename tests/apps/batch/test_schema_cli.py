@@ -18,7 +18,7 @@ from understudy.agents import Agent
 from understudy.apps.cli import app
 from understudy.apps.cli import run as run_command
 from understudy.apps.lending import lending
-from understudy.core.errors import UserError
+from understudy.core.errors import Stopped, UserError
 from understudy.core.jobs import Query
 
 SCHEMA = """from datetime import date
@@ -118,6 +118,24 @@ def test_a_job_is_resumed_with_the_schema_that_was_named(folder: Path, monkeypat
     refused = CliRunner().invoke(app, ["--workspace", workspace, "jobs", "resume", job])
     assert isinstance(refused.exception, UserError)
     assert "has changed since the job was begun" in str(refused.exception)
+
+
+@pytest.mark.parametrize("command", ["resume", "batch"])
+def test_what_was_broken_off_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    run_job = Agent.run_job
+
+    def broken_off(self: Agent, job: str, **more: Any) -> Any:
+        return run_job(self, job, **more | {"at_once": 1, "cancel": lambda: self.job(job).done >= 2})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Agent, "run_job", broken_off)
+        assert isinstance(filled().exception, Stopped)
+    assert not Path("out.jsonl").exists()
+    (left,) = json.loads(run("jobs", "list", "--json").stdout)["jobs"]
+    assert (left["status"], left["done"]) == ("interrupted", 2)
+    done = filled() if command == "batch" else run("jobs", "resume", left["id"])
+    assert "2 of 6 are known already" in done.output
+    assert [(row["dated"], row["years"]) for row in rows_of()] == [(f"2021-03-{day}", 2) for day in (11, 12, 13)]
 
 
 @pytest.mark.parametrize(
