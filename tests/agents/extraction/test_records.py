@@ -89,6 +89,8 @@ def test_what_is_not_there_is_null_without_error() -> None:
                      "rent": (None, None), "pets": (False, None)}  # fmt: skip
     assert record.value is not None
     assert record.value.law == "none", "the model has its default"
+    silent = Extraction(Clauses).record("a.md", {"pets": answer("It doesn't say.", "expert", "absence")}).fields["pets"]
+    assert (silent.value, silent.error) == (None, None)
     assert record.fields["months"].text is None
     assert record.fields["law"].text == "The document doesn't say."
 

@@ -73,3 +73,17 @@ def test_what_is_no_schema_is_one_line(fields: dict[str, Any], why: str) -> None
 def test_a_root_model_has_no_fields() -> None:
     with pytest.raises(UserError, match="has no fields"):
         fields_of(RootModel[int])
+
+
+class Reads(BaseModel):
+    a: int = Field(description="A?")
+    b: int = Field(description="B?")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def read(cls, value: Any) -> Any:
+        return len(value)
+
+
+def test_a_validator_of_all_fields_reads_them_all() -> None:
+    assert [field.reads_itself for field in fields_of(Reads)] == [True, True]
