@@ -137,8 +137,9 @@ def test_thousands_of_rows_are_read_a_few_at_a_time(journal: Journal) -> None:
 def test_what_a_job_fills_is_remembered_and_a_journal_of_before_is_opened(tmp_path: Path) -> None:
     source = SchemaSource(name="/a/contract.py:Clauses", sha256="0f")
     path = tmp_path / "jobs.sqlite"
-    Journal(path).begin("j", "owner", "default", "out.csv", None, [query("a")], lambda _: "1", source)
+    Journal(path).begin("j", "owner", "default", "out.csv", None, [query("a")], lambda _: "1", extracts=source)
     assert Journal(path).get("j").extracts == source
     with closing(sqlite3.connect(path)) as db:
-        db.execute("ALTER TABLE jobs DROP COLUMN extracts")
-    assert Journal(path).get("j").extracts is None
+        for since in ("extracts", "terms"):
+            db.execute(f"ALTER TABLE jobs DROP COLUMN {since}")
+    assert (Journal(path).get("j").extracts, Journal(path).terms("j")) == (None, None)

@@ -90,13 +90,13 @@ def test_a_changed_schema_asks_what_is_new_in_it(folder: Path, monkeypatch: pyte
     before = rows_of()
     Path("contract.py").write_text(SCHEMA.replace("dated: date", "dated: str") + MORE)
     asked: list[Query] = []
-    once = Agent._once
+    deps_for = Agent._deps_for
 
-    async def noted(self: Agent, row: Any, *more: Any) -> Any:
+    def noted(self: Agent, row: Any, *more: Any) -> Any:
         asked.append(row.query)
-        return await once(self, row, *more)
+        return deps_for(self, row, *more)
 
-    monkeypatch.setattr(Agent, "_once", noted)
+    monkeypatch.setattr(Agent, "_deps_for", noted)
     done = filled("out.jsonl", "--json")
     assert done.exit_code == 0, done.output
     assert [q.id for q in asked] == ["interest"] * 3
