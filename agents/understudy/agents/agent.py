@@ -13,9 +13,9 @@ from typing import Any, Self
 from langchain_core.tools import BaseTool
 
 from understudy.agents.asked import question_of
-from understudy.agents.batching import Batching
 from understudy.agents.conversing import Conversing, answer_of
 from understudy.agents.erasure.erasure import ErasureReport
+from understudy.agents.extracting import Extracting
 from understudy.agents.studying import Studying
 from understudy.core.access import Principal
 from understudy.core.errors import ScopeError, UnderstudyError
@@ -31,7 +31,7 @@ from understudy.retrieval.readable import no_documents
 __all__ = ["Agent"]
 
 
-class Agent(Conversing, Studying, Batching):
+class Agent(Conversing, Studying, Extracting):
     """Answers questions from the documents of one workspace.
 
     Use `Agent.open`, as a context manager or with `close`. Synchronous and asynchronous methods may be mixed; all of

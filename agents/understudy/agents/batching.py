@@ -24,7 +24,7 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.core.access import Permit, Principal
 from understudy.core.errors import ScopeError, UnderstudyError, UserError
-from understudy.core.jobs import Job, Query, Result
+from understudy.core.jobs import Job, Query, Result, SchemaSource
 from understudy.core.machine import cores
 from understudy.core.protocols import Cancel
 from understudy.core.sqlite import now
@@ -139,6 +139,7 @@ class Batching(Assembly):
         output: str = "",
         budget_usd: float | None = None,
         principal: str | None = None,
+        extracts: SchemaSource | None = None,
     ) -> Job:
         """Write a job down; one that is known keeps its answers wherever neither question nor documents changed.
 
@@ -149,6 +150,7 @@ class Batching(Assembly):
             output: where its results are to go.
             budget_usd: what its experts may cost, over all times that it is run.
             principal: whose job it is.
+            extracts: the schema that its answers fill; every query's id is a field of it.
 
         Raises:
             NoDocumentsError: the collection is empty, or not theirs to read.
@@ -171,7 +173,7 @@ class Batching(Assembly):
                 return whole if query.document is None else versions.get(query.document, "")
 
             terms = self._terms().model_dump_json()
-            return self.journal.begin(job, who.name, collection, output, budget_usd, queries, basis, terms)
+            return self.journal.begin(job, who.name, collection, output, budget_usd, queries, basis, terms, extracts)
 
     def run_job(
         self,

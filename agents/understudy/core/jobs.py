@@ -8,7 +8,7 @@ from typing import Literal
 from understudy.core.data import Data
 from understudy.core.types import Answer
 
-__all__ = ["Job", "JobStatus", "Query", "Result"]
+__all__ = ["Job", "JobStatus", "Query", "Result", "SchemaSource"]
 
 JobStatus = Literal["running", "interrupted", "cancelled", "done"]
 """`interrupted`: it ended before it was done, for whatever reason; it can be gone on with."""
@@ -39,6 +39,15 @@ class Result(Data):
     """One line; with neither, it was not asked yet."""
 
 
+class SchemaSource(Data):
+    """Where the schema is that a job fills."""
+
+    name: str
+    """FILE:CLASS with the file's whole path, or MODULE:CLASS."""
+    sha256: str
+    """Of the file, as it was when the job was begun."""
+
+
 class Job(Data):
     """A job in short."""
 
@@ -59,5 +68,7 @@ class Job(Data):
     routes: Mapping[str, int]
     cost_usd: float
     """Of the experts, by the answers."""
+    extracts: SchemaSource | None = None
+    """The schema that its answers fill; none for a job of questions."""
     written: str
     """SHA-256 of the results as they were written last, and of those before; "" before there were any."""

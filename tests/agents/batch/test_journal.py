@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from understudy.agents.batch.journal import Journal
 from understudy.core.errors import ScopeError, UserError
-from understudy.core.jobs import Job, Query
+from understudy.core.jobs import Job, Query, SchemaSource
 from understudy.core.types import Answer, Scope
 
 
@@ -130,3 +132,14 @@ def test_what_is_erased_while_it_is_asked_is_not_kept(journal: Journal) -> None:
 def test_thousands_of_rows_are_read_a_few_at_a_time(journal: Journal) -> None:
     begin(journal, *[query(str(n)) for n in range(1203)])
     assert [r.query.question for r in journal.results("j")] == [str(n) for n in range(1203)]
+
+
+def test_what_a_job_fills_is_remembered_and_a_journal_of_before_is_opened(tmp_path: Path) -> None:
+    source = SchemaSource(name="/a/contract.py:Clauses", sha256="0f")
+    path = tmp_path / "jobs.sqlite"
+    Journal(path).begin("j", "owner", "default", "out.csv", None, [query("a")], lambda _: "1", extracts=source)
+    assert Journal(path).get("j").extracts == source
+    with closing(sqlite3.connect(path)) as db:
+        for since in ("extracts", "terms"):
+            db.execute(f"ALTER TABLE jobs DROP COLUMN {since}")
+    assert (Journal(path).get("j").extracts, Journal(path).terms("j")) == (None, None)

@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from understudy.core.errors import ScopeError, UserError
-from understudy.core.jobs import Job, JobStatus, Query, Result
+from understudy.core.jobs import Job, JobStatus, Query, Result, SchemaSource
 from understudy.core.provenance import fingerprints
 from understudy.core.sqlite import add_columns, leads_to, now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Scope
@@ -55,6 +55,7 @@ jobs = Table(
     Column("changed", String),
     Column("written", String),
     Column("terms", Text),
+    Column("extracts", Text),
 )
 rows = Table(
     "job_rows",
@@ -108,6 +109,7 @@ class Journal:
         queries: Sequence[Query],
         basis: Callable[[Query], str],
         terms: str = "",
+        extracts: SchemaSource | None = None,
     ) -> Job:
         """Write a job down, or take it up again: rows that are as they were keep their answers, and no error stays.
 
@@ -120,11 +122,13 @@ class Journal:
             queries: in order.
             basis: a digest of the versions that a query is asked of.
             terms: what it goes by, unless it is gone on with: then those that it was begun with.
+            extracts: the schema that its answers fill.
 
         Raises:
             UserError: it is running.
         """
         values = {"principal": principal, "collection": collection, "output": output, "budget_usd": budget_usd}
+        schema = {"extracts": None if extracts is None else extracts.model_dump_json()}
         with self._lock, self._begun() as db:
             if job in self._running:
                 raise running(job)
@@ -143,10 +147,10 @@ class Journal:
                 db.execute(insert(rows), made)
             if known is None:
                 new = {"id": job, "status": "interrupted", "created": now(), "changed": now(), "written": ""}
-                db.execute(insert(jobs).values(**new, **values, terms=terms))
+                db.execute(insert(jobs).values(**new, **values, **schema, terms=terms))
             else:
                 agreed = {"terms": terms} if before == "done" else {}
-                db.execute(update(jobs).where(jobs.c.id == job).values(**values, **agreed))
+                db.execute(update(jobs).where(jobs.c.id == job).values(**values, **schema, **agreed))
         return self.get(job)
 
     @contextmanager
@@ -337,8 +341,11 @@ def job_of(db: Connection, row: Row[Any]) -> Job:
     ).where(own)
     total, answers, failed, cost = db.execute(counts).one()
     routes = db.execute(select(rows.c.route, func.count()).where(own, rows.c.route.is_not(None)).group_by(rows.c.route))
+    told = {name: row._mapping[name] for name in jobs.c.keys() if name != "terms"}  # noqa: SIM118
+    if row.extracts is not None:
+        told["extracts"] = SchemaSource.model_validate_json(row.extracts)
     return Job(
-        **{name: row._mapping[name] for name in jobs.c.keys() if name != "terms"},  # noqa: SIM118
+        **told,
         total=total,
         done=answers + failed,
         failed=failed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,12 @@ from rich.console import Console
 
 from understudy.apps.command import Json, located, opened, print_json
 from understudy.apps.lending import lending, lent
-from understudy.core.errors import Stopped
+from understudy.core.errors import Stopped, UserError
 
 if TYPE_CHECKING:
     from understudy.agents import Agent
-    from understudy.core.jobs import Job
+    from understudy.apps.batch.schema import Loaded
+    from understudy.core.jobs import Job, Query
 
 __all__ = ["batch", "jobs"]
 
@@ -31,12 +32,19 @@ AtOnce = Annotated[int | None, typer.Option(min=1, max=1000, help="Questions in 
 
 def batch(
     context: typer.Context,
-    questions: Annotated[
-        Path, typer.Argument(help="A .csv, .jsonl or .parquet file.", parser=located, metavar="QUESTIONS")
-    ],
     output: Annotated[
         Path, typer.Option("--out", help="Where results go: .parquet, .csv or .jsonl.", parser=located, metavar="FILE")
     ],
+    questions: Annotated[
+        Path | None, typer.Argument(help="A .csv, .jsonl or .parquet file.", parser=located, metavar="QUESTIONS")
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE:CLASS",
+            help="Instead of QUESTIONS: fill this pydantic model from every document. The Python file is run.",
+        ),
+    ] = None,
     collection: Annotated[str, typer.Option(help="Whose documents.")] = "default",
     each_document: Annotated[
         bool, typer.Option("--each-document", help="Ask every question of every document of the collection.")
@@ -45,19 +53,29 @@ def batch(
     at_once: AtOnce = None,
     as_json: Json = False,
 ) -> None:
-    """Answer the questions of a file. A job that was broken off goes on by the same command; nothing is asked twice."""
-    from understudy.apps.batch.questions import of_each, read_questions
+    """Answer a file's questions, or fill a schema from documents. The same command goes on with what was broken off."""
+    from understudy.apps.batch.questions import read_questions
     from understudy.apps.batch.results import check_output
+    from understudy.apps.batch.schema import load_schema
 
-    queries = read_questions(questions)
+    if (questions is None) == (schema is None):
+        given = "both were given" if schema is not None else "neither was given"
+        raise UserError(f"name either a file of QUESTIONS or a --schema FILE:CLASS; {given}")
+    queries = read_questions(questions) if questions is not None else []
     with owned(context) as agent:
+        fills = None if schema is None else load_schema(schema)
         name = job_at(output, agent)
         known = agent.journal.find(name)
         check_output(output, "" if known is None else known.written)
-        if each_document:
-            queries = of_each(queries, [d["id"] for d in agent.documents(collection)])
-        job = agent.begin_job(name, queries, collection=collection, output=str(output.absolute()), budget_usd=budget)
-        done = carried_out(agent, job, at_once)
+        job = agent.begin_job(
+            name,
+            queries_over(agent, collection, queries, each_document, fills),
+            collection=collection,
+            output=str(output.absolute()),
+            budget_usd=budget,
+            extracts=None if fills is None else fills.source,
+        )
+        done = carried_out(agent, job, at_once, fills)
     report(done, as_json)
 
 
@@ -100,11 +118,13 @@ def cancel_job(context: typer.Context, job: JobId) -> None:
 def resume_job(context: typer.Context, job: JobId, at_once: AtOnce = None, as_json: Json = False) -> None:
     """Go on with a job that was broken off or cancelled, with the questions that it was begun with."""
     from understudy.apps.batch.results import check_output
+    from understudy.apps.batch.schema import load_again
 
     with owned(context) as agent:
         held = agent.job(job)
         check_output(Path(held.output), held.written)
-        done = carried_out(agent, held, at_once)
+        fills = None if held.extracts is None else load_again(held.extracts)
+        done = carried_out(agent, held, at_once, fills)
     report(done, as_json)
 
 
@@ -124,8 +144,23 @@ def job_at(output: Path, agent: Agent) -> str:
     return hashlib.sha256(f"{output.absolute()}\0{agent.principal.name}".encode()).hexdigest()[:10]
 
 
-def carried_out(agent: Agent, job: Job, at_once: int | None) -> Job:
+def queries_over(
+    agent: Agent, collection: str, queries: Sequence[Query], each_document: bool, fills: Loaded | None
+) -> Sequence[Query]:
+    """What is to be asked: the questions as they are, or every one of every document, or a schema's."""
+    from understudy.agents.extraction.schema import queries_of
+    from understudy.apps.batch.questions import of_each
+
+    if fills is None and not each_document:
+        return queries
+    documents = [document["id"] for document in agent.documents(collection)]
+    return of_each(queries, documents) if fills is None else queries_of(fills.extraction.fields, documents)
+
+
+def carried_out(agent: Agent, job: Job, at_once: int | None, fills: Loaded | None) -> Job:
     """Ask what is left of a job, and write its results with a report beside them. Raises `Stopped`."""
+    from understudy.apps.batch.columns import Answers
+    from understudy.apps.batch.records import Records
     from understudy.apps.batch.report import write_report
     from understudy.apps.batch.results import check_output, write_results
     from understudy.apps.batch.running import showing
@@ -143,8 +178,10 @@ def carried_out(agent: Agent, job: Job, at_once: int | None) -> Job:
             ) from error
     output = Path(done.output)
     check_output(output, done.written)  # hours may have passed
-    write_results(output, agent.job_results(job.id), partial(agent.journal.writes, job.id))
-    write_report(output, done, tally, agent.job_results(job.id), agent.promise())
+    layout = Answers() if fills is None else Records(fills.extraction)
+    write_results(output, agent.job_results(job.id), partial(agent.journal.writes, job.id), layout)
+    fates = layout.counts(agent.job_results(job.id))
+    write_report(output, done, tally, agent.job_results(job.id), agent.promise(), fates)
     return agent.job(job.id)
 
 

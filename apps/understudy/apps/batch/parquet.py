@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from understudy.apps.batch.columns import COLUMNS
 from understudy.core.errors import MissingExtraError, UserError
 
-__all__ = ["rows_of", "written"]
+__all__ = ["citation_type", "library", "rows_of", "written"]
 
 ROWS = 1000
 """Of a row group."""
@@ -36,40 +35,34 @@ def rows_of(path: Path) -> tuple[Sequence[str], Iterator[Mapping[str, Any]]]:
     return file.schema_arrow.names, rows()
 
 
-def written(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write results, some at a time. Raises `MissingExtraError`, `OSError`."""
+def written(path: Path, rows: Iterable[Mapping[str, Any]], columns: Callable[[Any], Any]) -> None:
+    """Write results, some at a time. Raises `MissingExtraError`, `OSError`.
+
+    Args:
+        path: of the file.
+        rows: with a value for every column.
+        columns: gives the schema, by pyarrow.
+    """
     arrow, parquet = library()
-    schema = schema_of(arrow)
+    schema = columns(arrow)
     with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         coming = iter(rows)
         while some := list(islice(coming, ROWS)):
             writer.write_table(arrow.Table.from_pylist(some, schema=schema))
 
 
-def schema_of(arrow: Any) -> Any:
-    """The columns of results; steps have fields of their own kinds, so they are JSON."""
-    text, number, whole = arrow.string(), arrow.float64(), arrow.int64()
-    citation = arrow.struct(
+def citation_type(arrow: Any) -> Any:
+    """A citation."""
+    text, whole = arrow.string(), arrow.int64()
+    return arrow.struct(
         [
             *((name, text) for name in ("kind", "document", "title", "location")),
             ("start", whole),
             ("end", whole),
             ("quote", text),
-            ("score", number),
+            ("score", arrow.float64()),
         ]
     )
-    side = arrow.struct([(name, whole) for name in ("evaluated", "reused", "forced", "generated")])
-    expert = arrow.struct([("input", whole), ("output", whole)])
-    kinds = {
-        "version": whole,
-        "confidence": number,
-        "cost_usd": number,
-        "latency_s": number,
-        "answers": arrow.list_(text),
-        "citations": arrow.list_(citation),
-        "tokens": arrow.struct([("small", side), ("expert", expert)]),
-    }
-    return arrow.schema([(name, kinds.get(name, text)) for name in COLUMNS])
 
 
 def library() -> tuple[Any, Any]:

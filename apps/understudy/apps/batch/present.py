@@ -51,6 +51,8 @@ def show_one(out: Console, job: Job, failures: Sequence[dict[str, str | int]]) -
         "experts cost": f"${job.cost_usd:.4f}{budget}",
         "collection": job.collection,
     }
+    if job.extracts is not None:
+        rows["schema"] = job.extracts.name
     for name, value in rows.items():
         out.print(f"{name:<14}{value}", highlight=False, markup=False, soft_wrap=True)
     for failure in failures:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.apps.batch.present import SHOWN
+from understudy.apps.batch.records import FATES
 from understudy.apps.batch.running import Tally
 from understudy.apps.picture import draw_routes
 from understudy.core.errors import UserError
@@ -20,7 +21,14 @@ __all__ = ["write_report"]
 BINS = 10
 
 
-def write_report(output: Path, job: Job, tally: Tally, results: Iterable[Result], promise: Mapping[str, Any]) -> Path:
+def write_report(
+    output: Path,
+    job: Job,
+    tally: Tally,
+    results: Iterable[Result],
+    promise: Mapping[str, Any],
+    fields: Mapping[str, Mapping[str, int]] | None = None,
+) -> Path:
     """Write `OUTPUT.report.md`, and `OUTPUT.report.png`; gives the former. Raises `UserError`.
 
     Args:
@@ -29,6 +37,7 @@ def write_report(output: Path, job: Job, tally: Tally, results: Iterable[Result]
         tally: of the run that finished it.
         results: all of them.
         promise: what the threshold in force promises.
+        fields: what became of every field of a schema.
     """
     confidence: Counter[tuple[str, int]] = Counter()
     failures: list[Result] = []
@@ -43,7 +52,7 @@ def write_report(output: Path, job: Job, tally: Tally, results: Iterable[Result]
     try:
         if drawn is not None:
             draw_routes(confidence, BINS, drawn)
-        write_atomically(path, text_of(output, job, tally, failures, promise, drawn))
+        write_atomically(path, text_of(output, job, tally, failures, promise, drawn, fields or {}))
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror or error}); the results are whole") from error
     return path
@@ -56,6 +65,7 @@ def text_of(
     failures: Sequence[Result],
     promise: Mapping[str, Any],
     drawn: Path | None,
+    fields: Mapping[str, Mapping[str, int]],
 ) -> str:
     """The report's words."""
     answered = job.done - job.failed
@@ -70,11 +80,20 @@ def text_of(
     lines += ["", promised(promise), ""]
     if drawn is not None:
         lines += [f"![Answers by confidence]({drawn.name})", ""]
+    if fields:
+        lines += ["## Fields", "", f"| field | {' | '.join(FATES)} |", f"|---{'|---' * len(FATES)}|"]
+        lines += [f"| {name} | {' | '.join(str(counts.get(f, 0)) for f in FATES)} |" for name, counts in fields.items()]
+        lines += [""]
     if failures:
         more = f", the first {SHOWN}" if job.failed > SHOWN else ""
         lines += [f"## What failed{more}", ""]
-        lines += [f"- row {r.number}: {r.error}" for r in failures]
+        lines += [f"- {place_of(r, fields)}: {r.error}" for r in failures]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def place_of(result: Result, fields: Mapping[str, Mapping[str, int]]) -> str:
+    """Where a question stands in the results."""
+    return f"{result.query.id} of {result.query.document}" if fields else f"row {result.number}"
 
 
 def promised(promise: Mapping[str, Any]) -> str:

@@ -8,10 +8,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from understudy.apps.batch.columns import COLUMNS, row_of
+from understudy.apps.batch.columns import Answers, Layout
 from understudy.apps.batch.parquet import library, written
 from understudy.core.errors import UserError
 from understudy.core.jobs import Result
@@ -48,19 +50,23 @@ def check_output(path: Path, written: str) -> None:
         raise UserError(f"--out {path}: is there already, and isn't what this job wrote; move it away, or name another")
 
 
-def write_results(path: Path, results: Iterable[Result], announce: Callable[[str], None]) -> None:
+def write_results(
+    path: Path, results: Iterable[Result], announce: Callable[[str], None], layout: Layout | None = None
+) -> None:
     """Write all results. What was there stays until they are whole. Raises `UserError`.
 
     Args:
         path: of the output.
         results: in order.
         announce: is told the SHA-256 of what is about to be there.
+        layout: of the rows; by default one a question.
     """
+    layout = layout or Answers()
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         left.unlink(missing_ok=True)  # of a process that was killed
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        WRITERS[path.suffix.lower()](temporary, map(row_of, results))
+        WRITERS[path.suffix.lower()](temporary, layout.rows(results), layout)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         announce(digest_of(temporary))
@@ -78,10 +84,10 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def as_csv(path: Path, rows: Rows) -> None:
+def as_csv(path: Path, rows: Rows, layout: Layout) -> None:
     """Lists and structures as JSON in their cells."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, layout.columns)
         writer.writeheader()
         for row in rows:
             writer.writerow({name: cell(value) for name, value in row.items()})
@@ -89,19 +95,36 @@ def as_csv(path: Path, rows: Rows) -> None:
 
 def cell(value: Any) -> Any:
     """A value as CSV holds it."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=plain)
+    return json.dumps(value) if isinstance(value, bool) else plain(value)
 
 
-def as_jsonl(path: Path, rows: Rows) -> None:
+def plain(value: Any) -> Any:
+    """Dates as ISO 8601, decimal numbers with all their digits."""
+    if isinstance(value, date):
+        return value.isoformat()
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def as_jsonl(path: Path, rows: Rows, _layout: Layout) -> None:
     """An object a line."""
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+            file.write(f"{json.dumps(row, ensure_ascii=False, default=plain)}\n")
 
 
-def as_parquet(path: Path, rows: Rows) -> None:
-    """With steps as JSON."""
-    written(path, ({**row, "steps": None if row["steps"] is None else json.dumps(row["steps"])} for row in rows))
+def as_parquet(path: Path, rows: Rows, layout: Layout) -> None:
+    """With structures, and what has none of its own as JSON."""
+
+    def held(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**row, **{name: json.dumps(row[name]) for name in layout.as_json if row[name] is not None}}
+
+    written(path, map(held, rows), layout.parquet)
 
 
-WRITERS: Mapping[str, Callable[[Path, Rows], None]] = {".parquet": as_parquet, ".csv": as_csv, ".jsonl": as_jsonl}
+WRITERS: Mapping[str, Callable[[Path, Rows, Layout], None]] = {
+    ".parquet": as_parquet,
+    ".csv": as_csv,
+    ".jsonl": as_jsonl,
+}
