@@ -19,6 +19,7 @@ from understudy.agents.batch.asking import NobodyThere, error_line
 from understudy.agents.batch.crew import Crew, crew
 from understudy.agents.batch.journal import Pending
 from understudy.agents.batch.pipeline import Keep, Pipeline
+from understudy.agents.batch.prefix import Prefixes
 from understudy.agents.batch.terms import EarlierAnswers, Noting, Terms, drawing
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
@@ -274,14 +275,14 @@ class Batching(Assembly):
         """Ask them all, and hand over what becomes of each; `stopped` is asked between questions."""
         await self.tooling.ready()
         deps: dict[int, Deps] = {}  # of the drafts that wait
+        prefixes = Prefixes(asked, run.crew.planner, run.collection)
 
         async def draft(row: Pending) -> AskState:
             found = await asyncio.to_thread(self._deps_for, row, run)
             scope = Scope(collection=run.collection, document=row.query.document)
-            state = await drafted(
-                self._draft_graph, found, question_of(row.query.question), scope, run.who.name, thread_of(row, run),
-                run.job, {},
-            )  # fmt: skip
+            question, name = question_of(row.query.question), thread_of(row, run)
+            begun = await prefixes.opening(row, found)
+            state = await drafted(self._draft_graph, found, question, scope, run.who.name, name, run.job, begun)
             deps[row.number] = found
             return state
 

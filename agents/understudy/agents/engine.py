@@ -109,6 +109,12 @@ class Engine:
         return bool(llama_cpp.llama_model_is_recurrent(model) or llama_cpp.llama_model_is_hybrid(model))
 
     @property
+    def parameters(self) -> Any:
+        """A copy of llama.cpp's parameters of the context."""
+        params = self._llama.context_params
+        return type(params).from_buffer_copy(params)
+
+    @property
     def model(self) -> Any:
         """llama.cpp's pointer to the weights."""
         return self._llama.model

@@ -126,18 +126,30 @@ class Quoting:
 
     def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
         """Labelled passages with their text, findings, other text, then the question again."""
-        findings = observation.findings
         parts = [
             f"[passage {n}] score {percent(p.score)}\n{as_data(written(p))}"
             for n, p in enumerate(observation.passages, len(before.passages) + 1)
         ]
-        parts += [
-            f"[finding f{n}] score {percent(f.score)}: {on_one_line(f.text)}"
-            for n, f in enumerate(findings, len(before.findings) + 1)
-        ]
+        parts += found(observation.findings, len(before.findings))
         if observation.text:
             parts.append(f"{'[error]' if observation.error else '[result]'} {on_one_line(observation.text)}")
         return Message(role="user", content="\n\n".join([*(parts or ["nothing found"]), f"Question: {question}"]))
+
+    def open_with(self, question: str, evidence: Evidence, tools: str) -> list[Message]:
+        """The first messages where several questions are asked of the same passages: what differs comes last."""
+        passages = [f"[passage {n}]\n{as_data(written(p))}" for n, p in enumerate(evidence.passages, 1)]
+        parts = [*passages, *found(evidence.findings, 0), f"Question: {question}"]
+        return [
+            Message(role="system", content=INSTRUCTIONS + tools),
+            Message(role="user", content="\n\n".join(parts)),
+        ]
+
+
+def found(findings: Sequence[Finding], before: int) -> list[str]:
+    """Findings, a line each, numbered on from those before."""
+    return [
+        f"[finding f{n}] score {percent(f.score)}: {on_one_line(f.text)}" for n, f in enumerate(findings, before + 1)
+    ]
 
 
 POINTING: Profile = Pointing()

@@ -18,10 +18,10 @@ from pathlib import Path
 from langchain_core.tools import BaseTool
 
 from understudy.agents.adapters import Adapter, checked, load_adapter, measure
-from understudy.agents.decoding import Generated, Token
+from understudy.agents.decoding import WRAP_UP, Generated, Token
 from understudy.agents.engine import Engine
 from understudy.agents.grammar import step_grammar
-from understudy.agents.profiles import PROFILES, QUOTING, Profile
+from understudy.agents.profiles import PROFILES, QUOTING, Profile, Quoting
 from understudy.agents.template import split_template
 from understudy.agents.together import Together
 from understudy.core.adapters import Probe
@@ -178,8 +178,21 @@ class SmallModel:
 
     def open(self, question: str, history: Sequence[tuple[str, str]]) -> list[Message]:
         """The transcript's first messages."""
-        lines = [f"- {t.name}({', '.join(t.args)}): {t.description}" for t in self.tools]
-        return self.profile.open(question, history, "\n".join(lines))
+        return self.profile.open(question, history, self._offer())
+
+    def open_with(self, question: str, evidence: Evidence) -> list[Message] | None:
+        """The first messages of a question whose passages are read for others too, which the prompts begin with alike.
+
+        `None` where that can't be: the model is shown no passages, or they and a step don't fit its context.
+        """
+        if not isinstance(self.profile, Quoting):
+            return None
+        messages = self.profile.open_with(question, evidence, self._offer())
+        room = self.engine.context - self.settings.max_step_tokens - WRAP_UP
+        return messages if len(self.render(messages)) <= room else None
+
+    def _offer(self) -> str:
+        return "\n".join(f"- {t.name}({', '.join(t.args)}): {t.description}" for t in self.tools)
 
     def observe(self, question: str, before: Evidence, observation: Observation) -> Message:
         """The message that shows a tool's result."""

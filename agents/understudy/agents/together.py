@@ -361,7 +361,7 @@ class OneOf:
 
 def context_of(engine: Engine, sequences: int, threads: int, adapter: Adapter | None, *, apart: bool) -> Any:
     """A llama.cpp context with several sequences, which share cells or don't. Raises `ModelFileError`."""
-    params = llama_cpp.llama_context_default_params()
+    params = engine.parameters
     params.n_ctx = engine.context * (sequences if apart else 1)
     params.n_batch = params.n_ubatch = BATCH
     params.n_seq_max, params.kv_unified = sequences, not apart

@@ -57,9 +57,8 @@ async def test_answers_come_in_order_and_are_those_of_single_questions(agent: Ag
     assert [hour in a.text for hour, a in zip((*CITIES.values(), "22:40"), found, strict=True)] == [True] * 4
     for query, answer in zip(questions, found, strict=True):
         alone = await agent.aask(query.question, document=query.document)
-        same = ("question", "text", "route", "citations")
+        same = ("question", "text", "route", "confidence", "citations")
         assert answer.model_dump(include=set(same)) == alone.model_dump(include=set(same))
-        assert answer.confidence == pytest.approx(alone.confidence, abs=1e-3), "sums in another order"
     assert len(agent.threads()) == len(questions), "a batch leaves no threads"
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from understudy.agents.cast import Players
+from understudy.agents.small_model import SmallModel
 from understudy.core.machine import cores
 from understudy.core.types import Scope
 from understudy.retrieval.embed import Remembering
@@ -41,6 +42,11 @@ class Crew:
         self._players = replace(players, reader=players.reader.in_parallel(cores()))
         self._opened: OrderedDict[Scope, HybridRetriever] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def planner(self) -> SmallModel:
+        """The small model."""
+        return self._players.planner
 
     def of(self, scope: Scope) -> Players:
         """Those that answer questions of a scope. Raises `NoDocumentsError`, `ScopeError`."""
