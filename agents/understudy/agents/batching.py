@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -271,11 +271,11 @@ class Batching(Assembly):
             shown = self._demonstrations(terms.moment)
             yield Run(job, collection, who, terms, players, nearest, shown, at_once, cancel)
 
-    async def _all(self, asked: Sequence[Pending], run: Run, stopped: Cancel, keep: Keep) -> None:
+    async def _all(self, asked: Iterable[Pending], run: Run, stopped: Cancel, keep: Keep) -> None:
         """Ask them all, and hand over what becomes of each; `stopped` is asked between questions."""
         await self.tooling.ready()
         deps: dict[int, Deps] = {}  # of the drafts that wait
-        prefixes = Prefixes(asked, run.crew.planner, run.collection)
+        prefixes = Prefixes(run.crew.planner, run.collection)
 
         async def draft(row: Pending) -> AskState:
             found = await asyncio.to_thread(self._deps_for, row, run)
@@ -290,7 +290,7 @@ class Batching(Assembly):
             return await settled(self._settle_graph, deps.pop(row.number), state)
 
         try:
-            await Pipeline(self.traffic, draft, settle, keep, stopped).run(asked, run.at_once)
+            await Pipeline(self.traffic, draft, settle, keep, stopped).run(prefixes.announced(asked), run.at_once)
         finally:
             await asyncio.to_thread(self.deferral.renew)
 

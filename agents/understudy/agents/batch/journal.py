@@ -173,21 +173,29 @@ class Journal:
             if not self.cancelled(job):
                 self.mark(job, ended)
 
-    def pending(self, job: str) -> list[Pending]:
-        """What is still to be asked: one of each row that is the same, those of one document after each other."""
+    def pending(self, job: str) -> Iterator[Pending]:
+        """What is still to be asked: one of each row that is the same, those of one document after each other.
+
+        A few hundred are held at a time.
+        """
+        numbers = self._open_numbers(job)
+        columns = (rows.c.number, rows.c.key, rows.c.basis, rows.c.query)
+        for at in range(0, len(numbers), AT_ONCE):
+            some = numbers[at : at + AT_ONCE]
+            with self._begun() as db:
+                read = db.execute(select(*columns).where(rows.c.job == job, rows.c.number.in_(some))).all()
+            found = {r.number: Pending(r.number, r.key, r.basis, Query.model_validate_json(r.query)) for r in read}
+            yield from (found[number] for number in some if number in found)  # some may have been erased
+
+    def _open_numbers(self, job: str) -> list[int]:
         open_ = (rows.c.job == job) & rows.c.answer.is_(None) & rows.c.error.is_(None)
         first = select(func.min(rows.c.number)).where(open_).group_by(rows.c.key, rows.c.basis)
-        columns = (rows.c.number, rows.c.key, rows.c.basis, rows.c.query)
-        query = select(*columns).where(rows.c.job == job, rows.c.number.in_(first))
-        with self._begun() as db:
-            found = [
-                Pending(int(r.number), r.key, r.basis, Query.model_validate_json(r.query))
-                for r in db.execute(query).all()
-            ]
+        document = func.json_extract(rows.c.query, "$.document")
+        query = select(rows.c.number, document).where(rows.c.job == job, rows.c.number.in_(first))
         order: dict[str | None, int] = {}
-        for row in found:
-            order.setdefault(row.query.document, row.number)
-        return sorted(found, key=lambda row: (order[row.query.document], row.number))
+        with self._begun() as db:
+            found = [(order.setdefault(of, number), number) for number, of in db.execute(query.order_by(rows.c.number))]
+        return [number for _, number in sorted(found)]
 
     def keep(self, job: str, row: Pending, outcome: Answer | str, rests_on: Sequence[Scope] = ()) -> int:
         """Keep an answer, or the one line of an error, for all rows that are the same; gives how many there are still.

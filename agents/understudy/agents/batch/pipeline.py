@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Pipeline:
     keep: Keep
     stopped: Cancel
 
-    async def run(self, rows: Sequence[Pending], at_once: int) -> None:
+    async def run(self, rows: Iterable[Pending], at_once: int) -> None:
         """Work on all rows, so many drafts at a time.
 
         Where it is stopped, or `keep` raises an error, no row is begun any more, and what is drafted is settled: what

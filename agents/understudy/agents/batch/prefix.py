@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from understudy.agents.asked import question_of
 from understudy.agents.batch.journal import Pending
@@ -47,29 +48,47 @@ class Prefixes:
     """The prefixes of a job's documents, each made when its first question comes.
 
     Args:
-        rows: what is asked.
         planner: the small model.
         collection: whose documents.
     """
 
-    def __init__(self, rows: Sequence[Pending], planner: SmallModel, collection: str) -> None:
+    def __init__(self, planner: SmallModel, collection: str) -> None:
         self._planner, self._collection = planner, collection
+        self._shares = planner.open_with("", Evidence()) is not None
         self._rows: dict[str, list[Pending]] = {}
-        for row in rows:
-            if row.query.document is not None and row.query.problem is None and row.query.question.strip():
-                self._rows.setdefault(row.query.document, []).append(row)
+        self._left: dict[str, int] = {}
         self._held: dict[str, asyncio.Task[Held]] = {}
         self.whole = 0
         """Questions whose document's passages fit the context together."""
         self.parted = 0
         """Questions of the other documents."""
 
+    def announced(self, rows: Iterable[Pending]) -> Iterator[Pending]:
+        """The same rows; those of a document, which follow each other, are known before the first is given."""
+        for document, some in groupby(rows, key=lambda row: row.query.document):
+            if document is None or not self._shares:
+                yield from some
+                continue
+            group = list(some)
+            asked = [row for row in group if row.query.problem is None and row.query.question.strip()]
+            self._rows[document], self._left[document] = asked, len(asked)
+            yield from group
+
     async def opening(self, row: Pending, deps: Deps) -> AskState:
         """How a question begins: with its passages shown already, or as any question does."""
         document = row.query.document
-        others = self._rows.get(document or "", [])
-        if document is None or len(others) < 2 or self._planner.open_with("", Evidence()) is None:
+        if document is None or document not in self._rows:
             return {}
+        others = self._rows[document]
+        try:
+            return await self._shown(row, others, document, deps) if len(others) > 1 else {}
+        finally:
+            self._left[document] -= 1
+            if not self._left[document]:
+                del self._rows[document], self._left[document]
+                self._held.pop(document, None)
+
+    async def _shown(self, row: Pending, others: Sequence[Pending], document: str, deps: Deps) -> AskState:
         task = self._held.get(document)
         if task is None or (task.done() and (task.exception() or task.result().version is not deps.retriever)):
             task = self._held[document] = asyncio.create_task(self._made(others, document, deps))
