@@ -16,6 +16,7 @@ from understudy.agents.asked import question_of
 from understudy.agents.conversing import Conversing, answer_of
 from understudy.agents.erasure.erasure import ErasureReport
 from understudy.agents.extracting import Extracting
+from understudy.agents.planning import Planning
 from understudy.agents.studying import Studying
 from understudy.core.access import Principal
 from understudy.core.errors import ScopeError, UnderstudyError
@@ -31,7 +32,7 @@ from understudy.retrieval.readable import no_documents
 __all__ = ["Agent"]
 
 
-class Agent(Conversing, Studying, Extracting):
+class Agent(Conversing, Studying, Extracting, Planning):
     """Answers questions from the documents of one workspace.
 
     Use `Agent.open`, as a context manager or with `close`. Synchronous and asynchronous methods may be mixed; all of

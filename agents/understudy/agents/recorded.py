@@ -15,7 +15,7 @@ from understudy.core.settings import ExpertSettings
 from understudy.core.types import ExpertAnswer
 from understudy.core.usage import ExpertTokens, Spend
 
-__all__ = ["RecordedExpert"]
+__all__ = ["BYTES_PER_TOKEN", "RecordedExpert"]
 
 NOWHERE = "none (recorded)"
 """Its host: what is sent there stays here."""

@@ -72,3 +72,32 @@ class Job(Data):
     """The schema that its answers fill; none for a job of questions."""
     written: str
     """SHA-256 of the results as they were written last, and of those before; "" before there were any."""
+
+
+class Between(Data):
+    """An estimate with the interval that it lies in with 95% confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Plan(Data):
+    """What a job would take, by a sample of its questions."""
+
+    questions: int
+    """Those that are the same count once."""
+    sampled: int
+    failed: int
+    """Of the sample."""
+    seconds_a_question: Between
+    """On this machine, with as many at once as the job would have."""
+    hours: Between
+    """Of the small model, on this machine; experts are waited for beside it."""
+    consulted: Between
+    """The share that would go to an expert."""
+    usd: Between
+    most_usd: float
+    """If every call of them took its worst case, with retries and the longest reply."""
+    priced_by: str
+    """What the cost of a call was taken from."""

@@ -33,7 +33,7 @@ from understudy.graphs.remembering import cache_key, learn, near_of, recall
 from understudy.graphs.state import AskState, Deps, Run, Turn, account_of, evidence_of, plain, rests_of
 from understudy.graphs.verify import draft_of
 
-__all__ = ["AskGraph", "build_ask_graph", "build_draft_graph", "build_settle_graph"]
+__all__ = ["AskGraph", "after_judge", "build_ask_graph", "build_draft_graph", "build_settle_graph"]
 
 AskGraph = CompiledStateGraph[AskState, Deps, AskState, AskState]
 

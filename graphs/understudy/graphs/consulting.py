@@ -14,7 +14,7 @@ from understudy.graphs.approving import Unasked, approved, refusal_of
 from understudy.graphs.auditing import egress, failure, refusal, success, turned_down
 from understudy.graphs.state import AskState, Deps, Run, account_of, evidence_of, plain, rests_of
 
-__all__ = ["consult"]
+__all__ = ["briefed", "consult"]
 
 
 async def consult(state: AskState, runtime: Run) -> AskState:

@@ -168,3 +168,20 @@ def test_killed_at_any_moment_the_same_command_gives_what_an_unbroken_run_gives(
     assert rows_of(broken) == rows_of(whole)
     lost = len(expert.requests) - calls - 12
     assert 0 <= lost <= kills * 8, "at the most what was on its way when it was killed"
+
+
+def test_a_plan_asks_no_expert(folder: Path, expert: FakeOpenAI) -> None:
+    asked = ("--workspace", str(folder / "w"), "batch", "plan", str(folder / "questions.jsonl"), "--sample", "5")
+    plan = json.loads(run(*asked, "--json").stdout)
+    assert (plan["questions"], plan["sampled"], plan["consulted"]["value"]) == (12, 5, 1.0)
+    assert 0 < plan["usd"]["value"] < plan["most_usd"]
+    said = run(*asked).stdout
+    assert "12, by a sample of 5" in said
+    assert "100.0% (40.0% to 100.0%) of the questions" in said
+    assert expert.requests == []
+
+
+def test_a_file_without_an_output_is_told_so(folder: Path) -> None:
+    wrong = run("--workspace", str(folder / "w"), "batch", str(folder / "questions.jsonl"))
+    assert wrong.exit_code == 2
+    assert "--out" in wrong.output

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from understudy.apps.command import Json, located, opened, print_json
 from understudy.apps.lending import lending, lent
@@ -27,10 +28,30 @@ err = Console(stderr=True)
 out = Console()
 jobs = typer.Typer(help="Jobs that were begun by understudy batch.", no_args_is_help=True)
 JobId = Annotated[str, typer.Argument(help="Its id, as understudy jobs list shows it.", metavar="JOB")]
+Collection = Annotated[str, typer.Option(help="Whose documents.")]
+EachDocument = Annotated[
+    bool, typer.Option("--each-document", help="Ask every question of every document of the collection.")
+]
 AtOnce = Annotated[int | None, typer.Option(min=1, max=1000, help="Questions in progress at once.")]
 
 
-def batch(
+class QuestionsFirst(TyperGroup):
+    """`understudy batch QUESTIONS` is `understudy batch run QUESTIONS`: what is no command's name is what is asked."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command in, where none is named."""
+        named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["run", *args])
+
+
+batch = typer.Typer(
+    cls=QuestionsFirst,
+    help="Answer a file's questions, or fill a schema from documents: understudy batch QUESTIONS --out FILE.",
+)
+
+
+@batch.command("run")
+def run(
     context: typer.Context,
     output: Annotated[
         Path, typer.Option("--out", help="Where results go: .parquet, .csv or .jsonl.", parser=located, metavar="FILE")
@@ -45,10 +66,8 @@ def batch(
             help="Instead of QUESTIONS: fill this pydantic model from every document. The Python file is run.",
         ),
     ] = None,
-    collection: Annotated[str, typer.Option(help="Whose documents.")] = "default",
-    each_document: Annotated[
-        bool, typer.Option("--each-document", help="Ask every question of every document of the collection.")
-    ] = False,
+    collection: Collection = "default",
+    each_document: EachDocument = False,
     budget: Annotated[float | None, typer.Option(min=0, help="Dollars that the job's experts may cost.")] = None,
     at_once: AtOnce = None,
     as_json: Json = False,
@@ -77,6 +96,33 @@ def batch(
         )
         done = carried_out(agent, job, at_once, fills)
     report(done, as_json)
+
+
+@batch.command("plan")
+def plan(
+    context: typer.Context,
+    questions: Annotated[
+        Path, typer.Argument(help="A .csv, .jsonl or .parquet file.", parser=located, metavar="QUESTIONS")
+    ],
+    collection: Collection = "default",
+    each_document: EachDocument = False,
+    sample: Annotated[int, typer.Option(min=2, help="Questions that are tried, drawn by chance.")] = 100,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    at_once: AtOnce = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a job would take, in time and dollars, by trying some of its questions; no expert is asked for it."""
+    from understudy.apps.batch.present import show_plan
+    from understudy.apps.batch.questions import read_questions
+
+    queries = read_questions(questions)
+    with opened(context) as agent:
+        asked = queries_over(agent, collection, queries, each_document, None)
+        found = agent.plan_job(asked, collection=collection, sample=sample, seed=seed, at_once=at_once)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        show_plan(out, found)
 
 
 @jobs.command("list")

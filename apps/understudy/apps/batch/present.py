@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from understudy.core.jobs import Job, Result
+from understudy.core.jobs import Between, Job, Plan, Result
 
-__all__ = ["failures_of", "show_jobs", "show_one"]
+__all__ = ["failures_of", "show_jobs", "show_one", "show_plan"]
 
 SHOWN = 20
 """Failures at most."""
@@ -58,3 +58,26 @@ def show_one(out: Console, job: Job, failures: Sequence[dict[str, str | int]]) -
     for failure in failures:
         said = f"row {failure['number']}: {failure['error']}"
         out.print(f"  {said}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_plan(out: Console, plan: Plan) -> None:
+    """What a job would take, on machines like this one too."""
+    failed = f", {plan.failed} of which failed" if plan.failed else ""
+    long = plan.hours.high >= 1
+    time = plan.hours if long else Between(**{name: 60 * hours for name, hours in plan.hours.model_dump().items()})
+    cost = f"${said(plan.usd, '{:.2f}')}, ${plan.most_usd:.2f} at the most; {plan.priced_by}"
+    rows = {
+        "questions": f"{plan.questions}, by a sample of {plan.sampled}{failed}",
+        "a question": f"{said(plan.seconds_a_question, '{:.2f}')} s, {60 / plan.seconds_a_question.value:.0f} a minute",
+        "this machine": f"{said(time, '{:.1f}')} {'hours' if long else 'minutes'}, and as long as its experts take",
+        "to an expert": f"{said(plan.consulted, '{:.1%}')} of the questions",
+        "experts cost": cost if plan.usd.high else "nothing: none can be asked, or those that can are free",
+    }
+    for name, value in rows.items():
+        out.print(f"{name:<14}{value}", highlight=False, markup=False, soft_wrap=True)
+
+
+def said(estimate: Between, form: str) -> str:
+    """A value with its interval."""
+    value, low, high = (form.format(number) for number in (estimate.value, estimate.low, estimate.high))
+    return f"{value} ({low} to {high})"
