@@ -281,7 +281,7 @@ class Batching(Assembly):
             found = await asyncio.to_thread(self._deps_for, row, run)
             scope = Scope(collection=run.collection, document=row.query.document)
             question, name = question_of(row.query.question), thread_of(row, run)
-            begun = await prefixes.opening(row, found)
+            begun = await prefixes.opening(row, found.tools, run.crew.reading(scope))
             state = await drafted(self._draft_graph, found, question, scope, run.who.name, name, run.job, begun)
             deps[row.number] = found
             return state

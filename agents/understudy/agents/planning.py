@@ -93,7 +93,7 @@ class Planning(Batching):
         try:
             deps = await asyncio.to_thread(self._deps_for, row, run)
             scope = Scope(collection=run.collection, document=row.query.document)
-            opening = await prefixes.opening(row, deps)
+            opening = await prefixes.opening(row, deps.tools, run.crew.reading(scope))
             question, thread = question_of(row.query.question), thread_of(row, run)
             graph = self._draft_graph
             state = await drafted(graph, deps, question, scope, run.who.name, thread, run.job, opening)

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import llama_cpp
 
 from understudy.agents.adapters import Adapter
-from understudy.agents.decoding import Generated, Logits, decode
+from understudy.agents.decoding import WRAP_UP, Generated, Logits, decode
 from understudy.agents.engine import BATCH, Engine, put, row
 from understudy.agents.kept import WORTH, shared
 from understudy.core.errors import InternalError, ModelFileError, Stopped
@@ -38,6 +39,8 @@ class Slot:
     """What it has read."""
     target: list[int] = field(default_factory=list)
     """What it is about to have read."""
+    reserved: int = 0
+    """Tokens that may follow."""
     owed: list[int] = field(default_factory=list)
     """What it had read before its cells were given to others."""
     busy: bool = False
@@ -51,6 +54,8 @@ class Arrival:
     """A prompt that waits for a slot."""
 
     prompt: list[int]
+    after: int
+    """Tokens that may follow it."""
     slot: Slot | None = None
     same: int = 0
     """How much of it the slot has read already."""
@@ -108,6 +113,7 @@ class Together:
         self._context = context_of(engine, sequences, threads, adapter, apart=apart)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        self._cells = llama_cpp.llama_n_ctx(self._context)
         self._shares = not engine.recurrent and not apart
         self._slots = [Slot(number) for number in range(sequences)]
         self._changed = threading.Condition()
@@ -141,7 +147,7 @@ class Together:
 
         Raises `QuestionError`, `Stopped`.
         """
-        engine, line = self._engine, OneOf(self)
+        engine, line = self._engine, OneOf(self, limit + WRAP_UP)
         try:
             found = decode(
                 line,
@@ -158,9 +164,9 @@ class Together:
         finally:
             line.leave()
 
-    def arrive(self, prompt: list[int]) -> Arrival:
-        """Have a slot for a prompt, with as much of it as any has read."""
-        arrival = Arrival(prompt)
+    def arrive(self, prompt: list[int], after: int) -> Arrival:
+        """Have a slot for a prompt and some tokens after it, with as much of it as any has read."""
+        arrival = Arrival(prompt, after)
         with self._changed:
             self._open()
             self._arrivals.append(arrival)
@@ -225,6 +231,8 @@ class Together:
         same = shared(source.cached, prompt)
         if self._shares and any(shared(slot.target, prompt) >= same + WORTH for slot in self._slots if slot.busy):
             return False
+        if self._shares and not self._fits(arrival):
+            return False
         lost = len(source.cached) - same
         own = not source.busy and (
             lost < WORTH if self._shares else not lost
@@ -232,9 +240,15 @@ class Together:
         slot = source if own else min(idle, key=lambda slot: (slot.kept, bool(slot.cached), slot.used))
         same = same if own or self._shares else 0
         arrival.slot, arrival.same = slot, self._reused(slot, source, min(same, len(prompt) - 1))
-        slot.busy, slot.target = True, prompt
+        slot.busy, slot.target, slot.reserved = True, prompt, arrival.after
         arrival.come.set()
         return True
+
+    def _fits(self, arrival: Arrival) -> bool:
+        """Whether there are cells for one more beside those in progress; alone, each has enough."""
+        busy = [slot for slot in self._slots if slot.busy]
+        read = size_of([*(slot.target for slot in busy), arrival.prompt])
+        return not busy or read + sum(slot.reserved for slot in busy) + arrival.after <= self._cells
 
     def _reused(self, slot: Slot, source: Slot, same: int) -> int:
         """Let a slot begin with what another, or itself, has read; how much that is."""
@@ -244,11 +258,20 @@ class Together:
                 llama_cpp.llama_memory_seq_cp(self._memory, source.number, slot.number, 0, same)
                 slot.cached = source.cached[:same]
         elif same < len(slot.cached):
-            if same and llama_cpp.llama_memory_seq_rm(self._memory, slot.number, same, -1):
-                slot.cached = slot.cached[:same]
-            else:
-                self._clear(slot)
+            self._cut(slot, same)
         return len(slot.cached)
+
+    def _unshared(self, slot: Slot) -> int:
+        """How many tokens it has read that no other slot has read in the same place."""
+        others = (shared(slot.cached, other.cached) for other in self._slots if other is not slot)
+        return len(slot.cached) - max(others, default=0)
+
+    def _cut(self, slot: Slot, length: int) -> None:
+        """Forget all but the first tokens that a slot has read."""
+        if length and llama_cpp.llama_memory_seq_rm(self._memory, slot.number, length, -1):
+            slot.cached = slot.cached[:length]
+        else:
+            self._clear(slot)
 
     def _clear(self, slot: Slot) -> None:
         llama_cpp.llama_memory_seq_rm(self._memory, slot.number, -1, -1)
@@ -296,10 +319,12 @@ class Together:
             others = [slot for slot in self._slots if slot.cached and slot is not parts[0].wanted.slot]
             if not others:
                 return False
-            slot = others[-1]
+            slot = max(others, key=self._unshared)
+            own = self._unshared(slot) or len(slot.cached)
             parts[:] = [part for part in parts if part.wanted.slot is not slot]
-            held, pending = slot.cached, next((w for w in self._waiting if w.slot is slot), None)
-            self._clear(slot)
+            kept = len(slot.cached) - own
+            held, pending = slot.cached[kept:], next((w for w in self._waiting if w.slot is slot), None)
+            self._cut(slot, kept)
             if pending is None:
                 slot.owed = held
             else:  # what of it was done is a part of what was read
@@ -325,14 +350,14 @@ class Together:
 class OneOf:
     """A `Line` on one slot, for one caller."""
 
-    def __init__(self, together: Together) -> None:
-        self._together = together
+    def __init__(self, together: Together, after: int) -> None:
+        self._together, self._after = together, after
         self._slot: Slot | None = None
         self.spent = 0.0
 
     def sync(self, prompt: list[int], cancel: Cancel | None) -> tuple[Logits, int]:
         """Bring it to a prompt; the logits after it, and how many of its tokens were there already."""
-        arrival = self._together.arrive(prompt)
+        arrival = self._together.arrive(prompt, self._after)
         self._slot = arrival.slot
         logits: Sequence[Logits] = ()
         for at in range(arrival.same, len(prompt), BATCH):
@@ -362,7 +387,8 @@ class OneOf:
 def context_of(engine: Engine, sequences: int, threads: int, adapter: Adapter | None, *, apart: bool) -> Any:
     """A llama.cpp context with several sequences, which share cells or don't. Raises `ModelFileError`."""
     params = engine.parameters
-    params.n_ctx = engine.context * (sequences if apart else 1)
+    params.n_ctx = engine.context * (sequences if apart else 2)  # a prefix, and what follows it in each sequence
+    params.flash_attn_type = 1 if not apart else params.flash_attn_type
     params.n_batch = params.n_ubatch = BATCH
     params.n_seq_max, params.kv_unified = sequences, not apart
     params.n_threads = params.n_threads_batch = threads
@@ -374,6 +400,12 @@ def context_of(engine: Engine, sequences: int, threads: int, adapter: Adapter | 
         if llama_cpp.llama_set_adapters_lora(context, handles, 1, scales) != 0:
             raise InternalError("llama.cpp refused an adapter that it had loaded")
     return context
+
+
+def size_of(prompts: Sequence[list[int]]) -> int:
+    """How many cells some prompts take that share what they begin with."""
+    order = sorted(prompts)
+    return sum(map(len, order)) - sum(shared(one, other) for one, other in pairwise(order))
 
 
 def taken(waiting: Sequence[Wanted]) -> list[Part]:

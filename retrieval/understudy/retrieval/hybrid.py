@@ -109,6 +109,11 @@ class HybridRetriever:
         other._opened = self._read(scope)
         return other
 
+    @property
+    def reading(self) -> Opened | None:
+        """The document that was opened."""
+        return self._opened
+
     def current(self, scope: Scope) -> bool:
         """Whether the document that was opened is there still, as it was read."""
         held = self._opened

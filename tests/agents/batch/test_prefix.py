@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from understudy.agents.batch.prefix import Found, evidence_of, grouped
 from understudy.core.jobs import Query
 from understudy.core.settings import DeferralSettings, Settings
 from understudy.core.types import Finding, Observation, Passage
+from understudy.retrieval.hybrid import HybridRetriever
 
 QUESTIONS = (
     "When does the ferry leave?",
@@ -87,13 +89,27 @@ def writer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("writer") / "tiny.gguf")
 
 
-def test_a_documents_evidence_is_read_once(tmp_path: Path, writer: Path) -> None:
+def count_searches(patched: pytest.MonkeyPatch) -> list[str]:
+    searched: list[str] = []
+    search = HybridRetriever.search
+
+    def counted(retriever: HybridRetriever, query: str, *given: Any, **more: Any) -> list[Passage]:
+        searched.append(query)
+        return search(retriever, query, *given, **more)
+
+    patched.setattr(HybridRetriever, "search", counted)
+    return searched
+
+
+def test_a_documents_evidence_is_read_once(tmp_path: Path, writer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "harbour.md").write_text(DOCUMENT)
     fixed = Settings(small_model=tiny_settings(writer), deferral=DeferralSettings(min_confidence=0.0, audit_rate=0.0))
     with Agent.open(tmp_path / "w", settings=fixed) as agent:
         agent.ingest([tmp_path / "harbour.md"])
         asked = [Query(question=question, document="harbour.md") for question in QUESTIONS]
+        searched = count_searches(monkeypatch)
         together = asyncio.run(agent.abatch(asked))
+    assert len(searched) == len(QUESTIONS), "each is searched for once"
     small = [answer.tokens.small for answer in together]
     assert sorted(side.reused > 2 * side.evaluated for side in small) == [False, True, True, True], "one has read it"
     for answer in together:

@@ -52,6 +52,10 @@ class Crew:
         """Those that answer questions of a scope. Raises `NoDocumentsError`, `ScopeError`."""
         return replace(self._players, retriever=self._retriever_of(scope))
 
+    def reading(self, scope: Scope) -> object:
+        """The document that is held ready, as it was read; none for a whole collection."""
+        return self._retriever_of(scope).reading
+
     def _retriever_of(self, scope: Scope) -> HybridRetriever:
         if scope.document is None:
             self._retriever.check(scope)

@@ -18,7 +18,7 @@ from understudy.agents.batch.journal import Pending
 from understudy.agents.small_model import SmallModel
 from understudy.core.protocols import ToolBox
 from understudy.core.types import Evidence, Finding, Message, Observation, Passage, Scope
-from understudy.graphs.state import AskState, Deps
+from understudy.graphs.state import AskState
 
 __all__ = ["Prefixes", "grouped", "opening"]
 
@@ -74,31 +74,39 @@ class Prefixes:
             self._rows[document], self._left[document] = asked, len(asked)
             yield from group
 
-    async def opening(self, row: Pending, deps: Deps) -> AskState:
-        """How a question begins: with its passages shown already, or as any question does."""
+    async def opening(self, row: Pending, tools: ToolBox, version: object) -> AskState:
+        """How a question begins: with its passages shown already, or as any question does.
+
+        Args:
+            row: of the question.
+            tools: that it is searched by.
+            version: the document as it is held now: what was found in another one doesn't count.
+        """
         document = row.query.document
         if document is None or document not in self._rows:
             return {}
         others = self._rows[document]
         try:
-            return await self._shown(row, others, document, deps) if len(others) > 1 else {}
+            return await self._shown(row, others, document, tools, version) if len(others) > 1 else {}
         finally:
             self._left[document] -= 1
             if not self._left[document]:
                 del self._rows[document], self._left[document]
                 self._held.pop(document, None)
 
-    async def _shown(self, row: Pending, others: Sequence[Pending], document: str, deps: Deps) -> AskState:
+    async def _shown(
+        self, row: Pending, others: Sequence[Pending], document: str, tools: ToolBox, version: object
+    ) -> AskState:
         task = self._held.get(document)
-        if task is None or (task.done() and (task.exception() or task.result().version is not deps.retriever)):
-            task = self._held[document] = asyncio.create_task(self._made(others, document, deps))
+        if task is None or (task.done() and (task.exception() or task.result().version is not version)):
+            task = self._held[document] = asyncio.create_task(self._made(others, document, tools, version))
         held = await asyncio.shield(task)
         shown, found = held.shown.get(row.number), held.found.get(row.number)
         return {} if shown is None or found is None else opening(found.question, found.seen, shown, self._planner)
 
-    async def _made(self, rows: Sequence[Pending], document: str, deps: Deps) -> Held:
+    async def _made(self, rows: Sequence[Pending], document: str, tools: ToolBox, version: object) -> Held:
         scope = Scope(collection=self._collection, document=document)
-        seen = await asyncio.gather(*(asyncio.to_thread(searched, deps.tools, r.query.question, scope) for r in rows))
+        seen = await asyncio.gather(*(asyncio.to_thread(searched, tools, r.query.question, scope) for r in rows))
         found = dict(zip([row.number for row in rows], seen, strict=True))
 
         def fits(questions: Sequence[Found], passages: Sequence[Passage]) -> bool:
@@ -109,7 +117,7 @@ class Prefixes:
         one = len({tuple(map(place, passages)) for passages in shown.values()}) == 1 and len(shown) == len(found)
         self.whole += len(found) * one
         self.parted += len(found) * (not one)
-        return Held(deps.retriever, found, shown)
+        return Held(version, found, shown)
 
 
 def searched(tools: ToolBox, question: str, scope: Scope) -> Found:

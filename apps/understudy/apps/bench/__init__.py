@@ -57,6 +57,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "shuffled": suite("shuffled.shuffled", "data", "out", "limit", "seed"),
     "cache": suite("cache.cache", "data", "limit", "seed"),
     "ingest": suite("process.ingest", "data", "limit"),
+    "batch": suite("jobs.jobs", "data", "limit", "seed"),
     "startup": suite("process.startup", "limit"),
     "memory": suite("memory.memory", "limit", "seed"),
     "memory-gpu": suite("memory_gpu.gpu", "limit", "seed"),
@@ -81,9 +82,9 @@ def run(name: str, data: Path, out: Path, limit: int | None, seed: int, compare:
         data: the folder of data sets; `startup`, `memory`, `memory-gpu`, `swap`, `serve`, `soak`, `access`, `attacks`,
             `audit` and `code` don't need it.
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
-        limit: at most so many questions of each set (documents of `ingest`, runs of `startup`, steps of `memory` and
-            `memory-gpu`, candidates of `shuffled`, questions of each load of `serve`, minutes of `soak`, checks of
-            `access`, planted values of `egress`, attacks of `attacks`, records of `audit`).
+        limit: at most so many questions of each set (documents of `ingest` and `batch`, runs of `startup`, steps of
+            `memory` and `memory-gpu`, candidates of `shuffled`, questions of each load of `serve`, minutes of `soak`,
+            checks of `access`, planted values of `egress`, attacks of `attacks`, records of `audit`).
         seed: of samples, bootstrap and random weights.
         compare: other small models that suite `starter` measures too, each as NAME=PATH.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from understudy.apps.starter.export import quantize
 
-__all__ = ["with_random_weights"]
+__all__ = ["copy_keys", "with_random_weights"]
 
 WRITTEN = ("general.architecture", "general.name", "general.file_type", "general.quantization_version")
 """Keys that are set here, or by the writer and llama.cpp."""
@@ -39,10 +39,10 @@ def with_random_weights(source: Path, target: Path, seed: int) -> None:
     full.unlink()
 
 
-def copy_keys(reader: gguf.GGUFReader, writer: gguf.GGUFWriter) -> None:
-    """The tokenizer, sizes, chat template and profile."""
+def copy_keys(reader: gguf.GGUFReader, writer: gguf.GGUFWriter, *but: str) -> None:
+    """The tokenizer, sizes, chat template and profile, without some."""
     for field in reader.fields.values():
-        if field.name.startswith("GGUF.") or field.name in WRITTEN:
+        if field.name.startswith("GGUF.") or field.name in (*WRITTEN, *but):
             continue
         kind = field.types[0]
         inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
