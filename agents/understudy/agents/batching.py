@@ -303,7 +303,7 @@ class Batching(Assembly):
     def _renounce(self, job: str) -> None:
         """Promise nothing of a job whose drafts are not all of the same models and settings."""
         goal = self.journal.guarantee(job)
-        if goal is not None and not goal.why and self.journal.standing(job):
+        if goal is not None and not goal.given and not goal.why and self.journal.standing(job):
             self.journal.promise(job, goal.model_copy(update={"given": False, "why": CHANGED}))
 
     def _goal(self, max_loss: float | None, confidence: float | None, collection: str) -> Guarantee | None:
@@ -378,7 +378,8 @@ class Batching(Assembly):
             return await settled(self._settle_graph, deps, await recalled(deps, state))
 
         seed = f"{run.job}\0{run.terms.moment}"
-        rounds = Rounds(self.traffic, desk, draft, settle, stopped, seed, prefixes.announced)
+        asking = max(1, sum(expert.at_once for expert in self.settings.experts))
+        rounds = Rounds(self.traffic, desk, draft, settle, stopped, seed, prefixes.announced, asking)
         return await rounds.run(run.at_once)
 
     async def _in_passing(self, desk: Desk, run: Run, stopped: Cancel) -> Guarantee:

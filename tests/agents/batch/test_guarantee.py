@@ -161,3 +161,12 @@ def test_rows_are_drawn_in_an_order_that_the_seed_decides() -> None:
     assert sorted(first) == list(range(50)) != first
     assert shuffled(range(50), "job\0then") != first
     assert shuffled([n for n in range(50) if n % 7], "job\0now") == [n for n in first if n % 7], "whoever else is there"
+
+
+def test_a_threshold_that_is_seen_to_lose_too_much_never_passes() -> None:
+    """Not even where its test had passed before those losses came."""
+    confidence, losses = np.full(400, 0.5), np.zeros(400)
+    wanted = descend(confidence, np.full(400, np.nan), rows=400, max_loss=0.1, sure=0.9, least=200)
+    assert isinstance(wanted, Wanted)
+    losses[150:200] = 1.0
+    assert descend(confidence, losses, rows=400, max_loss=0.1, sure=0.9, least=200) == Found(None, len(wanted.places))

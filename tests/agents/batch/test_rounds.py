@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from fake_openai import FakeOpenAI, serving
+from sqlalchemy import update
 
 from understudy.agents import Agent
 from understudy.agents.batch import rounds
 from understudy.agents.batch.journal import Journal
+from understudy.agents.batch.tables import rows
 from understudy.core.errors import Stopped, UserError
 from understudy.core.jobs import Guarantee, Job, Query
 from understudy.core.settings import CollectionSettings, DeferralSettings, ExpertSettings, Settings
@@ -275,6 +277,31 @@ def test_another_model_meanwhile_takes_the_promise_back(opened: Agent) -> None:
     held["derivation"]["small_model"] = "another"
     opened.journal.agree("j", json.dumps(held))
     assert "have changed" in guarantee_of(opened.run_job("j")).why
+
+
+def test_a_promise_that_was_given_stays_whatever_model_answers_later(opened: Agent, expert: FakeOpenAI) -> None:
+    first = run(opened)
+    held = json.loads(opened.journal.terms("j") or "")
+    held["derivation"]["small_model"] = "another"
+    opened.journal.agree("j", json.dumps(held))
+    assert guarantee_of(run(opened)) == guarantee_of(first)
+
+
+def test_a_row_that_comes_late_is_an_experts(opened: Agent, expert: FakeOpenAI) -> None:
+    """It failed when the others were tested, and is asked when the job is begun anew."""
+    broken = Query(question="When does the night train to city0 leave?", document="city14.md")
+    opened.begin_job("j", [*QUERIES, broken], max_quality_loss=LOSS)
+    assert guarantee_of(opened.run_job("j")).rows == len(CITIES)
+    assert opened.job("j").failed == 1
+    with opened.journal._begun() as db:
+        db.execute(
+            update(rows).where(rows.c.number == len(CITIES)).values(error=None, query=QUERIES[0].model_dump_json())
+        )
+    paid = len(expert.requests)
+    assert guarantee_of(opened.run_job("j")).given
+    late = answers(opened)[-1]
+    assert late.route in ("expert", "cache")
+    assert len(expert.requests) <= paid + 1
 
 
 def test_what_can_not_be_promised_is_refused(opened: Agent) -> None:

@@ -150,10 +150,10 @@ class Test:
     def more(self, losses: Floats, worth: float) -> int:
         """How many labels to look at besides those; 0 where it is decided, or not worth that many."""
         lost, left = float(losses.sum()), self.drafts - len(losses)
-        if lost + left <= self.bound or self._best(losses) >= self.enough:
-            self.passed = True
+        if lost > self.bound:
             return 0
-        if lost > self.bound or not left:
+        self.passed = lost + left <= self.bound or self._best(losses) >= self.enough
+        if self.passed:
             return 0
         share = (lost + SUPPOSED * SHARE * self.bound / self.drafts) / (len(losses) + SUPPOSED)
         needed = self._needed(losses, share)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from understudy.graphs.state import AskState, rests_of
 
 __all__ = ["Rounds", "loss_of"]
 
+T = TypeVar("T")
 Change = Callable[[AskState], AskState]
 """What is decided of a draft."""
 
@@ -47,6 +49,8 @@ class Rounds:
         stopped: asked before every row; true ends it.
         seed: decides the order in which rows are drawn.
         announced: told of rows before they are drafted; gives them.
+        asking: rows that wait for an expert at once. Each has its worst case set aside, so more than get a turn would
+            only use the budget up before it is spent.
     """
 
     traffic: Traffic
@@ -56,18 +60,29 @@ class Rounds:
     stopped: Cancel
     seed: str
     announced: Callable[[Iterable[Pending]], Iterable[Pending]]
+    asking: int = WAITING
 
     async def run(self, at_once: int) -> Guarantee:
         """All rounds, with so many drafts at a time.
 
+        Where it is stopped, or something can't be kept, no row is begun any more, and those in progress come to their
+        end: what they ask is paid for.
+
         Raises:
             Stopped: `stopped` said so, or a draft was stopped.
-            ExceptionGroup: of the errors that keeping something raised.
+            UnderstudyError: the first that keeping something raised.
         """
+        try:
+            return await self._run(at_once)
+        except Stopped as error:
+            if isinstance(error.__cause__, UnderstudyError) and not isinstance(error.__cause__, Stopped):
+                raise error.__cause__ from None
+            raise
+
+    async def _run(self, at_once: int) -> Guarantee:
         goal = await asyncio.to_thread(self.desk.guarantee)
-        late = goal.tested
         undrafted = await asyncio.to_thread(self.desk.undrafted)
-        await each(self.announced(undrafted), at_once, partial(self._drafted, late=late))
+        await each(self.announced(undrafted), at_once, ending(partial(self._drafted, late=goal.tested)))
         wanted: Sequence[Standing] = ()
         while not goal.tested and not goal.why:
             goal, drawn = await asyncio.to_thread(self._tested, goal)
@@ -86,19 +101,22 @@ class Rounds:
     async def _drafted(self, row: Pending, *, late: bool) -> None:
         await self._go_on()
         async with self.traffic.passing():
+            answer: Answer | UnderstudyError
+            rests_on: tuple[Scope, ...] = ()
             try:
                 state = await self.draft(row)
+                if state["cached"]:
+                    answer, rests_on = await self.settle(row, state)
+            except Stopped:
+                raise
+            except UnderstudyError as error:
+                answer = error
+            else:
                 if not state["cached"]:
                     confidence = NO_DRAFT if late else confidence_of(state)
                     await asyncio.to_thread(self.desk.put_down, row, state, confidence, rests_of(state))
                     return
-                answer, rests_on = await self.settle(row, state)
-            except Stopped as error:
-                raise Stopped(KEPT) from error
-            except UnderstudyError as error:
-                await asyncio.to_thread(self.desk.keep, row, error, (), None)
-            else:
-                await asyncio.to_thread(self.desk.keep, row, answer, rests_on, None)
+            await asyncio.to_thread(self.desk.keep, row, answer, rests_on, None)
 
     def _tested(self, goal: Guarantee) -> tuple[Guarantee, Sequence[Standing]]:
         """One step of the search: what is known now, and the rows that an expert is to be asked about."""
@@ -129,7 +147,7 @@ class Rounds:
     async def _all(self, standing: Iterable[Standing], change: Change, *, measured: bool = False) -> None:
         """Settle some rows beside each other, one of each that is the same."""
         first = dict.fromkeys(row.first for row in standing)
-        await each(first, WAITING, partial(self._settled, change=change, measured=measured))
+        await each(first, min(WAITING, self.asking), ending(partial(self._settled, change=change, measured=measured)))
 
     async def _settled(self, number: int, *, change: Change, measured: bool) -> None:
         await self._go_on()
@@ -149,13 +167,13 @@ class Rounds:
     def _ended(self) -> Guarantee:
         """Whether the promise is given, once all rows are answered."""
         goal = self.desk.guarantee()
-        if goal.why or goal.given:
+        if goal.why:
             return goal
         unanswered = next((r.number for r in self.desk.standing() if needed(r, goal) and not r.asked), None)
         if unanswered is not None:
             return self._lost(goal, unanswered)
         if self.desk.sound() < goal.rows:
-            goal = goal.model_copy(update={"why": "fewer rows have an answer than it was tested for"})
+            goal = goal.model_copy(update={"given": False, "why": "fewer rows have an answer than it was tested for"})
         else:
             goal = goal.model_copy(update={"given": True})
         self.desk.promise(goal)
@@ -163,13 +181,25 @@ class Rounds:
 
     def _lost(self, goal: Guarantee, row: int) -> Guarantee:
         why = f"row {row} was to be answered by an expert, and was not"
-        goal = goal.model_copy(update={"why": why, "row": row})
+        goal = goal.model_copy(update={"given": False, "why": why, "row": row})
         self.desk.promise(goal)
         return goal
 
     async def _go_on(self) -> None:
         if await asyncio.to_thread(self.stopped):
             raise Stopped(KEPT)
+
+
+def ending(work: Callable[[T], Awaitable[None]]) -> Callable[[T], Awaitable[None]]:
+    """Work whose errors end the round as a stop does."""
+
+    async def safely(item: T) -> None:
+        try:
+            await work(item)
+        except UnderstudyError as error:
+            raise Stopped(KEPT) from error
+
+    return safely
 
 
 def needed(row: Standing, goal: Guarantee) -> bool:
