@@ -28,6 +28,8 @@ class FakeOpenAI:
     url: str = ""
     watch: Callable[[dict[str, Any]], None] = lambda _request: None
     """Told of every request before it is answered."""
+    reply: Callable[[str], dict[str, Any]] = lambda _user: REPLY
+    """What "ok" says to a user's message."""
 
     def next(self) -> str:
         return self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
@@ -44,6 +46,30 @@ def completion(content: str) -> dict[str, Any]:
     }
 
 
+def act(fake: FakeOpenAI, behaviour: str, request: dict[str, Any], reply: Callable[..., None]) -> None:
+    match behaviour:
+        case "ok":
+            said = fake.reply(request["messages"][-1]["content"])
+            reply(200, json.dumps(completion(json.dumps(said))))
+        case "fenced":
+            reply(200, json.dumps(completion(f"Sure!\n```json\n{json.dumps(REPLY)}\n```")))
+        case "prose":
+            reply(200, json.dumps(completion("I would say about four hundred.")))
+        case "not json":
+            reply(200, "<html>gateway</html>")
+        case "slow":
+            time.sleep(3)
+            reply(200, json.dumps(completion(json.dumps(REPLY))))
+        case "cut off":
+            reply(200, json.dumps(completion(json.dumps(REPLY))), cut=True)
+        case rest if rest.startswith("rest "):  # how long, as Retry-After has it
+            reply(429, json.dumps({"error": {"message": "no"}}), rest=rest.removeprefix("rest "))
+        case raw if not raw.isdigit():
+            reply(200, raw)
+        case status:
+            reply(int(status), json.dumps({"error": {"message": "no", "type": "x", "code": "y"}}))
+
+
 @contextmanager
 def serving(*behaviours: str) -> Iterator[FakeOpenAI]:
     fake = FakeOpenAI(list(behaviours))
@@ -52,30 +78,16 @@ def serving(*behaviours: str) -> Iterator[FakeOpenAI]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fake.keys.append(self.headers["Authorization"])  # first: a body that is no JSON must be counted too
-            fake.requests.append(json.loads(body))
-            fake.watch(fake.requests[-1])
-            match fake.next():
-                case "ok":
-                    self.reply(200, json.dumps(completion(json.dumps(REPLY))))
-                case "fenced":
-                    self.reply(200, json.dumps(completion(f"Sure!\n```json\n{json.dumps(REPLY)}\n```")))
-                case "prose":
-                    self.reply(200, json.dumps(completion("I would say about four hundred.")))
-                case "not json":
-                    self.reply(200, "<html>gateway</html>")
-                case "slow":
-                    time.sleep(3)
-                    self.reply(200, json.dumps(completion(json.dumps(REPLY))))
-                case "cut off":
-                    self.reply(200, json.dumps(completion(json.dumps(REPLY))), cut=True)
-                case raw if not raw.isdigit():
-                    self.reply(200, raw)
-                case status:
-                    self.reply(int(status), json.dumps({"error": {"message": "no", "type": "x", "code": "y"}}))
+            request = json.loads(body)
+            fake.requests.append(request)
+            fake.watch(request)
+            act(fake, fake.next(), request, self.reply)
 
-        def reply(self, status: int, body: str, cut: bool = False) -> None:
+        def reply(self, status: int, body: str, cut: bool = False, rest: str | None = None) -> None:
             try:
                 self.send_response(status)
+                if rest is not None:
+                    self.send_header("Retry-After", rest)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body.encode())))
                 self.end_headers()

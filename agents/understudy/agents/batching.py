@@ -15,29 +15,33 @@ from typing import Literal, overload
 from understudy.agents.access.views import PermittedOutcomes
 from understudy.agents.asked import question_of
 from understudy.agents.assembly import Assembly
-from understudy.agents.batch.asking import NobodyThere, error_line
+from understudy.agents.batch.asking import Informed, NobodyThere, error_line
 from understudy.agents.batch.crew import Crew, crew
+from understudy.agents.batch.desk import Desk, KeptDesk, PassingDesk
 from understudy.agents.batch.journal import Pending
 from understudy.agents.batch.pipeline import Keep, Pipeline
 from understudy.agents.batch.prefix import Prefixes
-from understudy.agents.batch.terms import EarlierAnswers, Noting, Terms, drawing
+from understudy.agents.batch.rounds import Rounds
+from understudy.agents.batch.terms import EarlierAnswers, Noting, Terms, Untold, drawing
 from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.core.access import Permit, Principal
 from understudy.core.errors import ScopeError, UnderstudyError, UserError
-from understudy.core.jobs import Job, Query, Result, SchemaSource
+from understudy.core.jobs import Guarantee, Job, Query, Result, SchemaSource
 from understudy.core.machine import cores
 from understudy.core.protocols import Cancel
 from understudy.core.sqlite import now
 from understudy.core.types import Answer, Scope
 from understudy.graphs.ask import AskGraph, build_draft_graph, build_settle_graph
-from understudy.graphs.run import drafted, settled
+from understudy.graphs.run import drafted, recalled, settled
 from understudy.graphs.state import AskState, Deps, never
 
 __all__ = ["Batching"]
 
 PER_CORE = 4
 """Questions at once: while one is read, others wait for a step of the small model or for an expert."""
+
+CHANGED = "since the job was begun, the small model, the experts or the settings have changed"
 
 
 class Batching(Assembly):
@@ -54,6 +58,9 @@ class Batching(Assembly):
         at_once: int | None = ...,
         principal: str | None = ...,
         cancel: Cancel = ...,
+        max_quality_loss: float | None = ...,
+        confidence: float | None = ...,
+        on_guarantee: Callable[[Guarantee], None] = ...,
         return_exceptions: Literal[False] = ...,
     ) -> list[Answer]: ...
 
@@ -68,6 +75,9 @@ class Batching(Assembly):
         at_once: int | None = ...,
         principal: str | None = ...,
         cancel: Cancel = ...,
+        max_quality_loss: float | None = ...,
+        confidence: float | None = ...,
+        on_guarantee: Callable[[Guarantee], None] = ...,
         return_exceptions: Literal[True],
     ) -> list[Answer | UnderstudyError]: ...
 
@@ -81,6 +91,9 @@ class Batching(Assembly):
         at_once: int | None = None,
         principal: str | None = None,
         cancel: Cancel = never,
+        max_quality_loss: float | None = None,
+        confidence: float | None = None,
+        on_guarantee: Callable[[Guarantee], None] = lambda _guarantee: None,
         return_exceptions: bool = False,
     ) -> list[Answer] | list[Answer | UnderstudyError]:
         """Answer many questions, beside each other; the answers in order. Awaitable from any event loop.
@@ -97,6 +110,10 @@ class Batching(Assembly):
             at_once: questions in progress at once.
             principal: who asks, if not the one that the agent was opened for.
             cancel: asked between tokens; true stops the batch.
+            max_quality_loss: what all answers together may lose against an expert's; experts are asked about as many
+                as that takes. While such a batch runs, nothing can be erased.
+            confidence: with which that is promised; by default as the settings say.
+            on_guarantee: told in the end whether it holds, and if not, why.
             return_exceptions: give an error in the place of an answer, instead of raising the first.
 
         Raises:
@@ -110,6 +127,7 @@ class Batching(Assembly):
         queries = [Query(question=q) if isinstance(q, str) else q for q in questions]
         who, call = self._who(principal), uuid.uuid4().hex
         job = job or f"batch-{call}"
+        goal = self._goal(max_quality_loss, confidence, collection)
         same: dict[tuple[str, str | None, str | None], list[int]] = {}
         for number, query in enumerate(queries):
             same.setdefault((query.question, query.document, query.problem), []).append(number)
@@ -126,9 +144,15 @@ class Batching(Assembly):
 
         if budget_usd is not None:
             self.ledger.cap(job, budget_usd)
-        width = at_once or PER_CORE * cores()
-        with self._run_of(job, collection, who, self._terms(), width, cancel) as run:
-            await self._loop.awaited(self._all(asked, run, cancel, keep))
+        width, rounds = at_once or PER_CORE * cores(), goal is not None and not goal.why
+        with self._run_of(job, collection, who, self._terms(), width, cancel, rounds) as run:
+            if goal is not None and rounds:
+                desk = PassingDesk(asked, {at[0]: at for at in same.values()}, goal, keep)
+                goal = await self._loop.awaited(self._in_passing(desk, run, cancel))
+            else:
+                await self._loop.awaited(self._all(asked, run, cancel, keep))
+        if goal is not None:
+            on_guarantee(goal)
         return [found[number] for number in range(len(queries))]
 
     def begin_job(
@@ -139,6 +163,8 @@ class Batching(Assembly):
         collection: str = "default",
         output: str = "",
         budget_usd: float | None = None,
+        max_quality_loss: float | None = None,
+        confidence: float | None = None,
         principal: str | None = None,
         extracts: SchemaSource | None = None,
     ) -> Job:
@@ -150,15 +176,18 @@ class Batching(Assembly):
             collection: whose documents.
             output: where its results are to go.
             budget_usd: what its experts may cost, over all times that it is run.
+            max_quality_loss: what all its answers together may lose against an expert's; the job says at once where
+                nothing can be promised.
+            confidence: with which that is promised; by default as the settings say.
             principal: whose job it is.
             extracts: the schema that its answers fill; every query's id is a field of it.
 
         Raises:
             NoDocumentsError: the collection is empty, or not theirs to read.
             ScopeError: the job is another principal's.
-            UserError: it is running, or the budget is none.
+            UserError: it is running, or the budget, the loss or the confidence is none.
         """
-        who = self._who(principal)
+        who, goal = self._who(principal), self._goal(max_quality_loss, confidence, collection)
         if budget_usd is not None and not (math.isfinite(budget_usd) and budget_usd >= 0):
             raise UserError(f"a budget of {budget_usd} dollars is none; give what the job may cost, or leave it out")
         documents = self.documents_of(who)
@@ -174,7 +203,9 @@ class Batching(Assembly):
                 return whole if query.document is None else versions.get(query.document, "")
 
             terms = self._terms().model_dump_json()
-            return self.journal.begin(job, who.name, collection, output, budget_usd, queries, basis, terms, extracts)
+            return self.journal.begin(
+                job, who.name, collection, output, budget_usd, queries, basis, terms, extracts, goal
+            )
 
     def run_job(
         self,
@@ -203,10 +234,15 @@ class Batching(Assembly):
         held = self.job(job, principal=principal)
         who = self.access.principal(held.principal)
 
-        def keep(row: Pending, outcome: Answer | UnderstudyError, rests_on: tuple[Scope, ...]) -> None:
+        def keep(
+            row: Pending,
+            outcome: Answer | UnderstudyError,
+            rests_on: tuple[Scope, ...],
+            loss: float | None = None,
+        ) -> None:
             kept = outcome if isinstance(outcome, Answer) else error_line(outcome, row.query, held.collection)
             answer, error = (kept, None) if isinstance(kept, Answer) else (None, kept)
-            for _ in range(self.journal.keep(job, row, kept, rests_on)):
+            for _ in range(self.journal.keep(job, row, kept, rests_on, loss)):
                 on_row(Result(number=row.number, query=row.query, answer=answer, error=error))
                 answer = None if answer is None else free(answer)
 
@@ -215,9 +251,14 @@ class Batching(Assembly):
 
         with self.journal.running(job):
             self.ledger.cap(job, held.budget_usd)
-            width = at_once or PER_CORE * cores()
-            with self._run_of(job, held.collection, who, self._terms_of(job), width, cancel) as run:
-                self._loop.run(self._all(self.journal.pending(job), run, stopped, keep))
+            width, terms = at_once or PER_CORE * cores(), self._terms_of(job)
+            goal = self.journal.guarantee(job)
+            rounds = goal is not None and (not goal.why or bool(self.journal.standing(job)))
+            with self._run_of(job, held.collection, who, terms, width, cancel, rounds) as run:
+                if rounds:
+                    self._loop.run(self._in_rounds(KeptDesk(self.journal, job, keep), run, stopped))
+                else:
+                    self._loop.run(self._all(self.journal.pending(job), run, stopped, keep))
         return self.journal.get(job)
 
     def jobs(self, *, principal: str | None = None) -> list[Job]:
@@ -256,11 +297,44 @@ class Batching(Assembly):
         if terms is None or not terms.hold(self.deferral.derivation):
             terms = self._terms()
             self.journal.agree(job, terms.model_dump_json())
+            self._renounce(job)
         return terms
+
+    def _renounce(self, job: str) -> None:
+        """Promise nothing of a job whose drafts are not all of the same models and settings."""
+        goal = self.journal.guarantee(job)
+        if goal is not None and not goal.given and not goal.why and self.journal.standing(job):
+            self.journal.promise(job, goal.model_copy(update={"given": False, "why": CHANGED}))
+
+    def _goal(self, max_loss: float | None, confidence: float | None, collection: str) -> Guarantee | None:
+        """What is to be promised of a job, with what stands against it. Raises `UserError`."""
+        if max_loss is None:
+            if confidence is not None:
+                raise UserError("a confidence without a loss promises nothing; give max_quality_loss too")
+            return None
+        sure = self.settings.deferral.confidence if confidence is None else confidence
+        if not (0 <= max_loss <= 1 and 0 < sure < 1):
+            raise UserError(
+                f"a loss of {max_loss} with confidence {sure} can't be promised; a loss is a share from 0 to 1, "
+                "and a confidence lies between 0 and 1"
+            )
+        why = ""
+        if not len(self.experts):
+            why = "no expert is configured, so there is none to equal"
+        elif not self.egress.policy.compares(collection):
+            why = f"no expert may see evidence of collection {collection!r} unasked, so nothing can be compared"
+        return Guarantee(max_quality_loss=max_loss, confidence=sure, why=why)
 
     @contextmanager
     def _run_of(
-        self, job: str, collection: str, who: Principal, terms: Terms, at_once: int, cancel: Cancel
+        self,
+        job: str,
+        collection: str,
+        who: Principal,
+        terms: Terms,
+        at_once: int,
+        cancel: Cancel,
+        guaranteed: bool = False,
     ) -> Iterator[Run]:
         """What all questions of a job share."""
         documents = self.documents_of(who)
@@ -269,7 +343,7 @@ class Batching(Assembly):
         with crew(self.cast.playing(*self.place(collection), who), documents, at_once) as players:
             nearest = Nearest(players.encoder.embed_documents, known)
             shown = self._demonstrations(terms.moment)
-            yield Run(job, collection, who, terms, players, nearest, shown, at_once, cancel)
+            yield Run(job, collection, who, terms, players, nearest, shown, at_once, cancel, guaranteed)
 
     async def _all(self, asked: Iterable[Pending], run: Run, stopped: Cancel, keep: Keep) -> None:
         """Ask them all, and hand over what becomes of each; `stopped` is asked between questions."""
@@ -279,10 +353,7 @@ class Batching(Assembly):
 
         async def draft(row: Pending) -> AskState:
             found = await asyncio.to_thread(self._deps_for, row, run)
-            scope = Scope(collection=run.collection, document=row.query.document)
-            question, name = question_of(row.query.question), thread_of(row, run)
-            begun = await prefixes.opening(row, found.tools, run.crew.reading(scope))
-            state = await drafted(self._draft_graph, found, question, scope, run.who.name, name, run.job, begun)
+            state = await self._drafted(row, run, found, prefixes)
             deps[row.number] = found
             return state
 
@@ -293,6 +364,35 @@ class Batching(Assembly):
             await Pipeline(self.traffic, draft, settle, keep, stopped).run(prefixes.announced(asked), run.at_once)
         finally:
             await asyncio.to_thread(self.deferral.renew)
+
+    async def _in_rounds(self, desk: Desk, run: Run, stopped: Cancel) -> Guarantee:
+        """Ask all rows of a job with a guarantee, and say whether it holds."""
+        await self.tooling.ready()
+        prefixes = Prefixes(run.crew.planner, run.collection)
+
+        async def draft(row: Pending) -> AskState:
+            return await self._drafted(row, run, await asyncio.to_thread(self._deps_for, row, run), prefixes)
+
+        async def settle(row: Pending, state: AskState) -> tuple[Answer, tuple[Scope, ...]]:
+            deps = await asyncio.to_thread(self._deps_for, row, run)
+            return await settled(self._settle_graph, deps, await recalled(deps, state))
+
+        seed = f"{run.job}\0{run.terms.moment}"
+        asking = max(1, sum(expert.at_once for expert in self.settings.experts))
+        rounds = Rounds(self.traffic, desk, draft, settle, stopped, seed, prefixes.announced, asking)
+        return await rounds.run(run.at_once)
+
+    async def _in_passing(self, desk: Desk, run: Run, stopped: Cancel) -> Guarantee:
+        """The same for drafts that nobody else could forget."""
+        async with self.traffic.passing():
+            return await self._in_rounds(desk, run, stopped)
+
+    async def _drafted(self, row: Pending, run: Run, deps: Deps, prefixes: Prefixes) -> AskState:
+        """The first half of a question."""
+        scope = Scope(collection=run.collection, document=row.query.document)
+        question, name = question_of(row.query.question), thread_of(row, run)
+        begun = await prefixes.opening(row, deps.tools, run.crew.reading(scope))
+        return await drafted(self._draft_graph, deps, question, scope, run.who.name, name, run.job, begun)
 
     def _deps_for(self, row: Pending, run: Run) -> Deps:
         """What one question may use: what was known when the job was begun, and nobody to wait for."""
@@ -305,11 +405,13 @@ class Batching(Assembly):
         judge = self.deferral.judge_as_of(
             run.terms.moment, run.terms.derivation, run.nearest, drawing(run.job, row.key).random, run.who
         )
+        cache = EarlierAnswers(deps.cache, run.terms.moment, thread_of(row, run), similar=not run.guaranteed)
         return replace(
             deps,
             judge=judge,
-            cache=EarlierAnswers(deps.cache, run.terms.moment, thread_of(row, run)),
-            outcomes=PermittedOutcomes(Noting(self.deferral), permit),
+            cache=cache,
+            outcomes=Untold() if run.guaranteed else PermittedOutcomes(Noting(self.deferral), permit),
+            experts=Informed(deps.experts, self.egress.policy.informs) if run.guaranteed else deps.experts,
             brief=partial(self._brief, permit, run.shown),
             guard=NobodyThere(deps.guard),
         )
@@ -341,6 +443,8 @@ class Run:
     """Questions that are drafted beside each other."""
     cancel: Cancel
     """Asked between tokens."""
+    guaranteed: bool = False
+    """Whether something is to be promised of the job as a whole."""
 
 
 def thread_of(row: Pending, run: Run) -> str:

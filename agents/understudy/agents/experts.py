@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from understudy.agents.citing import locate
+from understudy.agents.pacing import LONGEST_REST_S, Pace, rest_wanted
 from understudy.agents.recorded import RecordedExpert, cost, priced, sent_bytes
 from understudy.core.errors import (
     EgressRefused,
@@ -63,6 +64,7 @@ class ChatExpert:
     def __init__(self, settings: ExpertSettings) -> None:
         self._settings = settings
         self._model: Any = None
+        self._pace = Pace(settings.at_once, settings.per_minute)
         self._door = Door(settings.name, settings.base_url, settings.timeout_s, settings.model.partition(":")[2])
 
     @property
@@ -88,7 +90,7 @@ class ChatExpert:
         return priced(ExpertTokens(input=sent, output=self._settings.max_output_tokens), self._settings)
 
     async def ask(self, payload: Payload) -> ExpertAnswer:
-        """A structured answer. Raises `ExpertError`; only unavailability is retried."""
+        """A structured answer, once it is this call's turn. Raises `ExpertError`; only unavailability is retried."""
         lost, tried = Spend(), 0
 
         async def attempt() -> Any:
@@ -97,11 +99,13 @@ class ChatExpert:
             try:
                 return await self._call(payload)
             except ExpertError as error:
+                if isinstance(error, ExpertUnavailableError) and worth_waiting(error):
+                    self._pace.rest(error.rest_s or 0.0)
                 lost += self._worst_attempt(payload) if error.spent is None else error.spent
                 raise
 
         attempts = AsyncRetrying(
-            retry=retry_if_exception_type(ExpertUnavailableError),
+            retry=retry_if_exception(worth_waiting),
             stop=stop_after_attempt(self._settings.retries + 1),
             wait=wait_exponential_jitter(initial=0.5, max=8),
             reraise=True,
@@ -140,14 +144,16 @@ class ChatExpert:
     async def _call(self, payload: Payload) -> Any:
         from langsmith import tracing_context
 
-        model, before = self._connected(), self._door.passed
-        with tracing_context(enabled=False):
-            try:
-                message = await model.ainvoke([("system", payload.system), ("user", payload.user)])
-            except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
-                raise mapped(error, self.name) from error
-            except provider_errors() as error:
-                raise mapped(error, self.name) from error
+        model = self._connected()
+        async with self._pace.turn():
+            before = self._door.passed
+            with tracing_context(enabled=False):
+                try:
+                    message = await model.ainvoke([("system", payload.system), ("user", payload.user)])
+                except (OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError) as error:
+                    raise mapped(error, self.name) from error
+                except provider_errors() as error:
+                    raise mapped(error, self.name) from error
         if self.seen and self._door.passed == before:
             raise ExpertReplyError(f"expert {self.name!r} was reached unseen; its answer is not used", None)
         return message
@@ -212,11 +218,11 @@ def mapped(error: Exception, name: str) -> ExpertError | EgressRefused:
     if status in (401, 403) or "api_key" in first:
         return ExpertAuthError(f"expert {name!r} refused the key; set the right one in its environment variable")
     if status == 429:
-        return ExpertUnavailableError(f"expert {name!r} is over its rate limit (429)")
+        return resting(ExpertUnavailableError(f"expert {name!r} is over its rate limit (429)"), error)
     if isinstance(status, int) and status < 500:
         return ExpertReplyError(f"expert {name!r} refused the request ({status}): {first}")
     if isinstance(status, int):
-        return ExpertUnavailableError(f"expert {name!r} failed ({status})")
+        return resting(ExpertUnavailableError(f"expert {name!r} failed ({status})"), error)
     if isinstance(error, json.JSONDecodeError):
         return ExpertReplyError(f"expert {name!r} sent no valid JSON", None)
     if isinstance(error, UnicodeError):
@@ -227,6 +233,17 @@ def mapped(error: Exception, name: str) -> ExpertError | EgressRefused:
     kind = "timed out" if "time" in type(error).__name__.lower() else "can't be reached"
     spent = Spend() if never_connected(error) else None
     return ExpertUnavailableError(f"expert {name!r} {kind} ({type(error).__name__})", spent)
+
+
+def resting(failed: ExpertUnavailableError, error: Exception) -> ExpertUnavailableError:
+    """An error with how long the server asked to be left alone."""
+    failed.rest_s = rest_wanted(error)
+    return failed
+
+
+def worth_waiting(error: BaseException) -> bool:
+    """Whether another attempt may do, soon enough."""
+    return isinstance(error, ExpertUnavailableError) and (error.rest_s or 0.0) <= LONGEST_REST_S
 
 
 def stopped_by(error: BaseException | None) -> EgressRefused | None:

@@ -8,11 +8,10 @@ import time
 import uuid
 from collections.abc import Sequence
 
-from understudy.agents.asked import question_of
 from understudy.agents.batch.estimate import Sampled, plan_of
 from understudy.agents.batch.journal import Pending
 from understudy.agents.batch.prefix import Prefixes
-from understudy.agents.batching import PER_CORE, Batching, Run, thread_of
+from understudy.agents.batching import PER_CORE, Batching, Run
 from understudy.agents.recorded import BYTES_PER_TOKEN, cost, sent_bytes
 from understudy.core.errors import QuestionError, UnderstudyError
 from understudy.core.jobs import Plan, Query
@@ -21,7 +20,6 @@ from understudy.core.types import Scope
 from understudy.core.usage import ExpertTokens
 from understudy.graphs.ask import after_judge
 from understudy.graphs.consulting import briefed
-from understudy.graphs.run import drafted
 from understudy.graphs.state import AskState, Deps, evidence_of, never
 
 __all__ = ["Planning"]
@@ -92,14 +90,11 @@ class Planning(Batching):
         began = time.perf_counter()
         try:
             deps = await asyncio.to_thread(self._deps_for, row, run)
-            scope = Scope(collection=run.collection, document=row.query.document)
-            opening = await prefixes.opening(row, deps.tools, run.crew.reading(scope))
-            question, thread = question_of(row.query.question), thread_of(row, run)
-            graph = self._draft_graph
-            state = await drafted(graph, deps, question, scope, run.who.name, thread, run.job, opening)
+            state = await self._drafted(row, run, deps, prefixes)
         except UnderstudyError:
             return Sampled(time.perf_counter() - began, failed=True)
         seconds = time.perf_counter() - began
+        scope = Scope(collection=run.collection, document=row.query.document)
         asked = not state["cached"] and after_judge(state) == "consult"
         call, most = await asyncio.to_thread(self._price, state, deps, scope)
         return Sampled(seconds, asked and most is not None, call, most or 0.0)

@@ -155,7 +155,12 @@ class ExpertAuthError(ExpertError):
 
 
 class ExpertUnavailableError(ExpertError):
-    """The expert can't be reached now: rate limit, server error, time-out, connection, or nothing recorded."""
+    """The expert can't be reached now: rate limit, server error, time-out, connection, or nothing recorded.
+
+    `rest_s` is for how many seconds it asked to be left alone, if it did.
+    """
+
+    rest_s: float | None = None
 
 
 class ExpertReplyError(ExpertError):

@@ -8,7 +8,7 @@ from typing import Literal
 from understudy.core.data import Data
 from understudy.core.types import Answer
 
-__all__ = ["Job", "JobStatus", "Query", "Result", "SchemaSource"]
+__all__ = ["Guarantee", "Job", "JobStatus", "Query", "Result", "SchemaSource"]
 
 JobStatus = Literal["running", "interrupted", "cancelled", "done"]
 """`interrupted`: it ended before it was done, for whatever reason; it can be gone on with."""
@@ -48,6 +48,29 @@ class SchemaSource(Data):
     """Of the file, as it was when the job was begun."""
 
 
+class Guarantee(Data):
+    """What a job was to promise of its answers as a whole, and what became of it."""
+
+    max_quality_loss: float
+    """Over all rows that are answered, against an expert's answers to them."""
+    confidence: float
+    """With which it is promised."""
+    rows: int = 0
+    """Over which the loss is taken: those of the job that had an answer, or a draft, when it was tested."""
+    tested: bool = False
+    """Whether it is known which drafts may be given."""
+    threshold: float | None = None
+    """Drafts of at least this confidence are given; without one, none is."""
+    labelled: int = 0
+    """Rows with a draft that experts were asked about to find it; they have the experts' answers."""
+    given: bool = False
+    """Whether the promise holds: not before the job is done."""
+    why: str = ""
+    """Why nothing is promised; "" while the job is under way, and where it is."""
+    row: int | None = None
+    """The first row that got no expert's answer, and should have: its own words say why."""
+
+
 class Job(Data):
     """A job in short."""
 
@@ -72,6 +95,8 @@ class Job(Data):
     """The schema that its answers fill; none for a job of questions."""
     written: str
     """SHA-256 of the results as they were written last, and of those before; "" before there were any."""
+    guarantee: Guarantee | None = None
+    """Where one was asked for."""
 
 
 class Between(Data):

@@ -109,6 +109,10 @@ class ExpertSettings(Table):
     output_usd_per_mtok: Annotated[float, Field(ge=0)] = 0.0
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     retries: Annotated[int, Field(ge=0, le=10)] = 2
+    at_once: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Requests in progress, whoever asks; the others wait for their turn."""
+    per_minute: Annotated[int | None, Field(ge=1)] = None
+    """Requests that are begun within any minute, retries included."""
     max_output_tokens: Annotated[int, Field(ge=1)] = 1024
     context: Annotated[int | None, Field(ge=256, description="tokens in and out that it can take")] = None
     skills: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from contextvars import Context
 from dataclasses import replace
 from typing import Any, cast
 
+from langgraph.runtime import Runtime
 from langgraph.types import Command, StateSnapshot
 from langsmith import tracing_context
 
@@ -20,9 +21,10 @@ from understudy.core.types import Answer, Evidence, Scope, StepRecord
 from understudy.core.usage import SmallTokens
 from understudy.graphs.ask import AskGraph
 from understudy.graphs.outcome import waiting
+from understudy.graphs.remembering import recall
 from understudy.graphs.state import AskState, Deps, Event, Turn, plain, rests_of, thread_key
 
-__all__ = ["alone", "ask", "drafted", "pending", "resume", "settled", "stream", "thread_key"]
+__all__ = ["alone", "ask", "drafted", "pending", "recalled", "resume", "settled", "stream", "thread_key"]
 
 INTERRUPT = "__interrupt__"
 """Where LangGraph's updates say that the graph waits."""
@@ -125,6 +127,13 @@ async def drafted(
     """
     start = fresh(question, scope, principal, thread, job, deps.clock())
     return await final(graph, deps, start | {"turns": []} | opening)
+
+
+async def recalled(deps: Deps, state: AskState) -> AskState:
+    """A draft that was kept, with the answer that came to its question before the job was killed, if one did."""
+    found = await recall(state, Runtime(context=deps))
+    cached = found["cached"]
+    return state | found if cached is not None and cached["thread"] == state["thread"] else state
 
 
 async def settled(graph: AskGraph, deps: Deps, state: AskState) -> tuple[Answer, tuple[Scope, ...]]:

@@ -118,6 +118,23 @@ def test_every_question_of_every_document_and_bad_rows(folder: Path) -> None:
     assert all(row["error"] is None for row in rows[::2])
 
 
+def test_what_is_promised_of_a_job_is_shown_everywhere(folder: Path, expert: FakeOpenAI) -> None:
+    output, workspace = folder / "results.jsonl", ("--workspace", str(folder / "w"))
+    done = run(*command(folder, str(output), "--max-quality-loss", "0.5", "--confidence", "0.8", "--json"))
+    job = json.loads(done.stdout)
+    promised = job["guarantee"]
+    assert (promised["given"], promised["max_quality_loss"], promised["confidence"]) == (True, 0.5, 0.8)
+    report = (folder / "results.jsonl.report.md").read_text()
+    assert "As a whole: 50.0% of quality is lost at most over all its answers" in report
+    assert "with 80% confidence" in run(*workspace, "jobs", "show", job["id"]).stdout
+    (folder / "w" / "understudy.toml").unlink()
+    nobody = run(*command(folder, str(folder / "other.jsonl"), "--max-quality-loss", "0.5"))
+    assert "nothing is promised: no expert is configured" in nobody.stderr
+    assert "As a whole: nothing is promised: no expert" in (folder / "other.jsonl.report.md").read_text()
+    shown = json.loads(run(*workspace, "jobs", "list", "--json").stdout)["jobs"]
+    assert [held["guarantee"]["given"] for held in shown] == [False, True]
+
+
 def test_somebody_elses_file_stays(folder: Path) -> None:
     output = folder / "results.csv"
     output.write_text("mine")

@@ -6,7 +6,7 @@ The small model takes one step at a time; while it does, other questions search,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,15 +15,17 @@ from understudy.core.egress import Guard, Outbound, Payload
 from understudy.core.errors import (
     AccessError,
     EgressRefused,
+    ExpertError,
     ScopeError,
     Stopped,
     UnderstudyError,
     WorkspaceError,
 )
 from understudy.core.jobs import Query
-from understudy.core.types import ExpertAnswer
+from understudy.core.protocols import Expert, Experts
+from understudy.core.types import ExpertAnswer, Scope
 
-__all__ = ["NobodyThere", "each", "error_line"]
+__all__ = ["Informed", "NobodyThere", "each", "error_line"]
 
 T = TypeVar("T")
 FATAL = (WorkspaceError, AccessError, Stopped)
@@ -50,6 +52,34 @@ class NobodyThere:
     def restore(self, answer: ExpertAnswer, sent: Outbound) -> ExpertAnswer:
         """An answer with the values that were kept back."""
         return self.guard.restore(answer, sent)
+
+
+@dataclass(frozen=True)
+class Informed:
+    """The experts that would see evidence: what others say measures nothing.
+
+    Args:
+        experts: all.
+        informs: whether one (by name) would see evidence, by the policy of what a payload draws on.
+    """
+
+    experts: Experts
+    informs: Callable[[Sequence[str], str], bool]
+
+    def __len__(self) -> int:
+        return len(self.experts)
+
+    def ranked(self, payload: Payload) -> Iterator[Expert]:
+        """Those that may be asked now, in the order to ask them."""
+        for expert in self.experts.ranked(payload):
+            if self.informs(payload.sources, expert.name):
+                yield expert
+            else:
+                self.experts.note(expert.name, payload.scope, None, None)
+
+    def note(self, expert: str, scope: Scope, answer: ExpertAnswer | None, error: ExpertError | None) -> None:
+        """What came of asking one."""
+        self.experts.note(expert, scope, answer, error)
 
 
 async def each(items: Iterable[T], at_once: int, work: Callable[[T], Awaitable[None]]) -> None:

@@ -11,72 +11,26 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from understudy.agents.batch.drafts import ASKED, Drafts, Pending, goes_on, told
+from understudy.agents.batch.tables import jobs, metadata, rows
 from understudy.core.errors import ScopeError, UserError
-from understudy.core.jobs import Job, JobStatus, Query, Result, SchemaSource
+from understudy.core.jobs import Guarantee, Job, JobStatus, Query, Result, SchemaSource
 from understudy.core.provenance import fingerprints
 from understudy.core.sqlite import add_columns, leads_to, now, open_sqlite, workspace_errors
 from understudy.core.types import Answer, Scope
 
 __all__ = ["Journal", "Pending"]
 
-metadata = MetaData()
-jobs = Table(
-    "jobs",
-    metadata,
-    Column("id", String, primary_key=True),
-    Column("principal", String, index=True),
-    Column("collection", String),
-    Column("output", String),
-    Column("status", String),
-    Column("budget_usd", Float),
-    Column("created", String),
-    Column("changed", String),
-    Column("written", String),
-    Column("terms", Text),
-    Column("extracts", Text),
-)
-rows = Table(
-    "job_rows",
-    metadata,
-    Column("job", String, primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("key", String),
-    Column("basis", String),
-    Column("query", Text),
-    Column("answer", Text),
-    Column("error", Text),
-    Column("route", String),
-    Column("cost_usd", Float),
-    Column("rests_on", Text),
-    Index("same_rows", "job", "key"),
-)
 AT_ONCE = 500
 """Rows that are read, or written, in one go."""
 
 
-class Journal:
+class Journal(Drafts):
     """Jobs on SQLite. Raises `WorkspaceError` where the file can't be used.
 
     Args:
@@ -93,6 +47,7 @@ class Journal:
         with self._begun() as db:
             metadata.create_all(db)
             add_columns(db, jobs)
+            add_columns(db, rows)
             db.execute(update(jobs).where(jobs.c.status == "running").values(status="interrupted"))
 
     def close(self) -> None:
@@ -110,6 +65,7 @@ class Journal:
         basis: Callable[[Query], str],
         terms: str = "",
         extracts: SchemaSource | None = None,
+        guarantee: Guarantee | None = None,
     ) -> Job:
         """Write a job down, or take it up again: rows that are as they were keep their answers, and no error stays.
 
@@ -123,12 +79,15 @@ class Journal:
             basis: a digest of the versions that a query is asked of.
             terms: what it goes by, unless it is gone on with: then those that it was begun with.
             extracts: the schema that its answers fill.
+            guarantee: what is to be promised of it as a whole. Where anything changed, all rows are tested anew, and
+                keep their answers only if those are an expert's.
 
         Raises:
             UserError: it is running.
         """
         values = {"principal": principal, "collection": collection, "output": output, "budget_usd": budget_usd}
         schema = {"extracts": None if extracts is None else extracts.model_dump_json()}
+        promise = None if guarantee is None else guarantee.model_dump_json()
         with self._lock, self._begun() as db:
             if job in self._running:
                 raise running(job)
@@ -138,19 +97,25 @@ class Journal:
             db.execute(update(jobs).where(jobs.c.id == job).values(status="interrupted"))
             known = db.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
             kept = {} if known is None or known.collection != collection else answered(db, job)
-            db.execute(delete(rows).where(rows.c.job == job))
-            for at in range(0, len(queries), AT_ONCE):
-                made = [
-                    row_of(job, number, query, basis(query), collection, kept)
-                    for number, query in enumerate(queries[at : at + AT_ONCE], at)
-                ]
-                db.execute(insert(rows), made)
+            made = [row_of(job, number, query, basis(query), collection) for number, query in enumerate(queries)]
+            same = guarantee is not None and goes_on(db, known, before, collection, made, guarantee)
+            if same:
+                again = {"error": None, "confidence": None, "loss": None}
+                db.execute(update(rows).where(rows.c.job == job, rows.c.error.is_not(None)).values(**again))
+            else:
+                db.execute(delete(rows).where(rows.c.job == job))
+                for row in made:
+                    keep_answer(row, kept, expert=guarantee is not None)
+                for at in range(0, len(made), AT_ONCE):
+                    db.execute(insert(rows), made[at : at + AT_ONCE])
             if known is None:
                 new = {"id": job, "status": "interrupted", "created": now(), "changed": now(), "written": ""}
-                db.execute(insert(jobs).values(**new, **values, **schema, terms=terms))
+                db.execute(insert(jobs).values(**new, **values, **schema, terms=terms, guarantee=promise))
             else:
-                agreed = {"terms": terms} if before == "done" else {}
-                db.execute(update(jobs).where(jobs.c.id == job).values(**values, **schema, **agreed))
+                if not same:
+                    values |= {"guarantee": promise}
+                    values |= {"terms": terms} if before == "done" or guarantee is not None else {}
+                db.execute(update(jobs).where(jobs.c.id == job).values(**values, **schema))
         return self.get(job)
 
     @contextmanager
@@ -197,13 +162,21 @@ class Journal:
             found = [(order.setdefault(of, number), number) for number, of in db.execute(query.order_by(rows.c.number))]
         return [number for _, number in sorted(found)]
 
-    def keep(self, job: str, row: Pending, outcome: Answer | str, rests_on: Sequence[Scope] = ()) -> int:
+    def keep(
+        self,
+        job: str,
+        row: Pending,
+        outcome: Answer | str,
+        rests_on: Sequence[Scope] = (),
+        loss: float | None = None,
+    ) -> int:
         """Keep an answer, or the one line of an error, for all rows that are the same; gives how many there are still.
 
-        None are left where its document was erased meanwhile.
+        None are left where its document was erased meanwhile. `loss` is what its draft would have lost, where it was
+        measured.
         """
         answer = outcome if isinstance(outcome, Answer) else None
-        values: dict[str, Any] = {"error": None if answer is not None else str(outcome)}
+        values: dict[str, Any] = {"error": None if answer is not None else str(outcome), "state": None, "loss": loss}
         if answer is not None:
             values |= {"answer": answer.model_dump_json(), "route": answer.route, "cost_usd": 0.0}
             values["rests_on"] = fingerprints(rests_on)
@@ -294,16 +267,6 @@ class Journal:
             yield db
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A row that is still to be asked, for all that are the same."""
-
-    number: int
-    key: str
-    basis: str
-    query: Query
-
-
 def running(job: str) -> UserError:
     """Nobody else may run it meanwhile."""
     return UserError(f"job {job!r} is running; understudy jobs show {job} says how far it is, jobs cancel stops it")
@@ -319,18 +282,20 @@ def answered(db: Connection, job: str) -> dict[tuple[str, str], dict[str, Any]]:
     return kept
 
 
-def row_of(
-    job: str, number: int, query: Query, basis: str, collection: str, kept: dict[tuple[str, str], dict[str, Any]]
-) -> dict[str, Any]:
-    """A row, with its answer where it is known."""
+def row_of(job: str, number: int, query: Query, basis: str, collection: str) -> dict[str, Any]:
+    """A row that was not asked yet."""
     key = hashlib.sha256(json.dumps([query.question, query.document, query.problem]).encode()).hexdigest()
     of = [Scope(collection=collection, document=query.document)] if query.document is not None else []
     new = {"key": key, "basis": basis, "answer": None, "route": None, "cost_usd": 0.0, "rests_on": fingerprints(of)}
-    known = kept.get((key, basis))
-    if known is not None:
-        new |= known
-        known["cost_usd"] = 0.0  # one call was paid for all that are the same
     return {"job": job, "number": number, "query": query.model_dump_json(), "error": None, **new}
+
+
+def keep_answer(row: dict[str, Any], kept: dict[tuple[str, str], dict[str, Any]], *, expert: bool) -> None:
+    """Give a row its answer where it is known; only an expert's, where that is wanted."""
+    known = kept.get((row["key"], row["basis"]))
+    if known is not None and (not expert or known["route"] in ASKED):
+        row |= known
+        known["cost_usd"] = 0.0  # one call was paid for all that are the same
 
 
 def result_of(row: Row[Any]) -> Result:
@@ -349,11 +314,12 @@ def job_of(db: Connection, row: Row[Any]) -> Job:
     ).where(own)
     total, answers, failed, cost = db.execute(counts).one()
     routes = db.execute(select(rows.c.route, func.count()).where(own, rows.c.route.is_not(None)).group_by(rows.c.route))
-    told = {name: row._mapping[name] for name in jobs.c.keys() if name != "terms"}  # noqa: SIM118
+    shown = {name: row._mapping[name] for name in jobs.c.keys() if name not in ("terms", "guarantee")}  # noqa: SIM118
     if row.extracts is not None:
-        told["extracts"] = SchemaSource.model_validate_json(row.extracts)
+        shown["extracts"] = SchemaSource.model_validate_json(row.extracts)
     return Job(
-        **told,
+        **shown,
+        guarantee=told(db, row),
         total=total,
         done=answers + failed,
         failed=failed,

@@ -16,7 +16,7 @@ from understudy.core.data import Data
 from understudy.core.protocols import AnswerCache, Cached, CacheKey, Near
 from understudy.core.types import Answer, Outcome
 
-__all__ = ["EarlierAnswers", "Noting", "Terms", "drawing"]
+__all__ = ["EarlierAnswers", "Noting", "Terms", "Untold", "drawing"]
 
 
 class Terms(Data):
@@ -47,6 +47,8 @@ class EarlierAnswers:
     held: AnswerCache
     moment: str
     thread: str
+    similar: bool = True
+    """Whether answers to the same question in other words count."""
 
     def recall(self, key: CacheKey) -> Cached | None:
         """What is stored under exactly this key, stale or not."""
@@ -59,7 +61,7 @@ class EarlierAnswers:
 
     def near(self, key: CacheKey) -> Sequence[Near]:
         """Answers to what may be the same question, nearest first."""
-        return [near for near in self.held.near(key) if self._counts(near.cached)]
+        return [near for near in self.held.near(key) if self._counts(near.cached)] if self.similar else []
 
     def note(self, key: CacheKey, near: Near, answer: Answer | None) -> None:
         """What came of a near answer."""
@@ -78,3 +80,11 @@ class Noting:
     def note(self, outcome: Outcome) -> None:
         """Store what a question teaches. Raises `WorkspaceError`."""
         self.deferral.book(outcome)
+
+
+@dataclass(frozen=True)
+class Untold:
+    """An `Outcomes` that learns nothing: where rows are drawn by what others of them showed, labels count unevenly."""
+
+    def note(self, outcome: Outcome) -> None:
+        """Nothing."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Label", "Promise", "Sample", "labels_needed", "lowest", "p_value", "promise"]
+__all__ = ["STAKES", "Label", "Promise", "Sample", "fortunes", "labels_needed", "lowest", "p_value", "promise"]
 
 Floats = NDArray[np.float64]
 
@@ -201,5 +201,11 @@ def surpluses(sample: Sample, losses: Floats, max_loss: float) -> tuple[Floats, 
 
 def fortune(surplus: Floats, worst: Floats) -> float:
     """What betting against a positive mean brings, from a stake of 1: the mean over the mixture's bets."""
-    logs = np.log1p(-np.outer(np.array(STAKES), surplus / worst)).sum(axis=1)
-    return float(np.exp(np.clip(logs, -700, 700)).mean())
+    return float(fortunes(surplus, worst)[-1])
+
+
+def fortunes(surplus: Floats, worst: Floats) -> Floats:
+    """The same after every bet, `[bets]`."""
+    logs = np.log1p(-np.outer(np.array(STAKES), surplus / worst)).cumsum(axis=1)
+    found: Floats = np.exp(np.clip(logs, -700, 700)).mean(axis=0)
+    return found

@@ -69,6 +69,13 @@ def run(
     collection: Collection = "default",
     each_document: EachDocument = False,
     budget: Annotated[float | None, typer.Option(min=0, help="Dollars that the job's experts may cost.")] = None,
+    max_quality_loss: Annotated[
+        float | None,
+        typer.Option("--max-quality-loss", min=0, max=1, help="What the job may lose as a whole against an expert."),
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(help="With which that is promised; by default as the settings say.")
+    ] = None,
     at_once: AtOnce = None,
     as_json: Json = False,
 ) -> None:
@@ -92,6 +99,8 @@ def run(
             collection=collection,
             output=str(output.absolute()),
             budget_usd=budget,
+            max_quality_loss=max_quality_loss,
+            confidence=confidence,
             extracts=None if fills is None else fills.source,
         )
         done = carried_out(agent, job, at_once, fills)
@@ -206,11 +215,14 @@ def queries_over(
 def carried_out(agent: Agent, job: Job, at_once: int | None, fills: Loaded | None) -> Job:
     """Ask what is left of a job, and write its results with a report beside them. Raises `Stopped`."""
     from understudy.apps.batch.columns import Answers
+    from understudy.apps.batch.present import guaranteed
     from understudy.apps.batch.records import Records
     from understudy.apps.batch.report import write_report
     from understudy.apps.batch.results import check_output, write_results
     from understudy.apps.batch.running import showing
 
+    if job.guarantee is not None and job.guarantee.why:
+        err.print(f"job {job.id}: {guaranteed(job.guarantee)}", highlight=False, markup=False, soft_wrap=True)
     if job.done:
         err.print(f"job {job.id}: {job.done} of {job.total} are known already", highlight=False, markup=False)
     with showing(job, err) as (tally, note):

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from understudy.core.jobs import Between, Job, Plan, Result
+from understudy.core.jobs import Between, Guarantee, Job, Plan, Result
 
-__all__ = ["failures_of", "show_jobs", "show_one", "show_plan"]
+__all__ = ["failures_of", "guaranteed", "show_jobs", "show_one", "show_plan"]
 
 SHOWN = 20
 """Failures at most."""
@@ -53,6 +53,8 @@ def show_one(out: Console, job: Job, failures: Sequence[dict[str, str | int]]) -
     }
     if job.extracts is not None:
         rows["schema"] = job.extracts.name
+    if job.guarantee is not None:
+        rows["promise"] = guaranteed(job.guarantee)
     for name, value in rows.items():
         out.print(f"{name:<14}{value}", highlight=False, markup=False, soft_wrap=True)
     for failure in failures:
@@ -81,3 +83,18 @@ def said(estimate: Between, form: str) -> str:
     """A value with its interval."""
     value, low, high = (form.format(number) for number in (estimate.value, estimate.low, estimate.high))
     return f"{value} ({low} to {high})"
+
+
+def guaranteed(guarantee: Guarantee) -> str:
+    """What is promised of a job as a whole."""
+    if guarantee.why:
+        return f"nothing is promised: {guarantee.why}"
+    promise = f"{guarantee.max_quality_loss:.1%} of quality is lost at most over all its answers, against an expert's, "
+    promise += f"with {guarantee.confidence:.0%} confidence"
+    if not guarantee.tested:
+        return f"not yet; to be tested: {promise}"
+    above = (
+        "no draft" if guarantee.threshold is None else f"drafts of a confidence of {guarantee.threshold:.2f} or more"
+    )
+    found = f"{above} given, on {guarantee.labelled} rows that were compared"
+    return f"{promise} ({found})" if guarantee.given else f"not yet; tested: {promise} ({found})"

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from understudy.apps.batch.present import SHOWN
+from understudy.apps.batch.present import SHOWN, guaranteed
 from understudy.apps.batch.records import FATES
 from understudy.apps.batch.running import Tally
 from understudy.apps.picture import draw_routes
@@ -77,7 +77,7 @@ def text_of(
     lines += [f"| failed | {job.failed} |", f"| experts cost | ${job.cost_usd:.4f}{budget} |"]
     if tally.now:
         lines.append(f"| pace of the last run | {tally.per_minute:.0f} questions a minute, {tally.now} of them |")
-    lines += ["", promised(promise), ""]
+    lines += ["", promised(promise) if job.guarantee is None else f"As a whole: {guaranteed(job.guarantee)}.", ""]
     if drawn is not None:
         lines += [f"![Answers by confidence]({drawn.name})", ""]
     if fields:
