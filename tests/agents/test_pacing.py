@@ -138,6 +138,7 @@ async def test_who_wants_it_for_too_long_counts_as_down_at_once() -> None:
         (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3000, 3600),
         (format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True), 0, 0),
     ],
+    ids=["seconds", "half a second", "less than none", "in an hour", "an hour ago"],
 )
 def test_a_rest_is_told_in_seconds_or_as_a_date(said: str, least: float, most: float) -> None:
     found = rest_wanted(failed({"Retry-After": said}))

@@ -13,7 +13,7 @@ import pytest
 from fake_openai import FakeOpenAI, serving
 from sqlalchemy import update
 
-from understudy.agents import Agent
+from understudy.agents import Agent, batching
 from understudy.agents.batch import rounds
 from understudy.agents.batch.journal import Journal
 from understudy.agents.batch.tables import rows
@@ -34,6 +34,12 @@ def says(hours: dict[str, str]) -> Callable[[str], dict[str, Any]]:
         return {"answer": hours[city], "citations": [{"passage": 1, "quote": hours[city]}]}
 
     return reply
+
+
+@pytest.fixture(autouse=True)
+def drawn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moment of a job decides which rows are drawn, and of so few rows a draw may want all."""
+    monkeypatch.setattr(batching, "now", lambda: "2026-01-02T03:04:05+00:00")
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ from understudy.retrieval.reader import SpanReader
 __all__ = ["measure_jobs"]
 
 CONTRACTS, BLOCK = 50, 5
-SHOWN = 5
+SHOWN = 25
 """One contract in so many is asked by the model that is shown passages too."""
 CONTEXTS = (4096, 16384)
 """Of that model: the default, and one that most contracts' passages fit."""
