@@ -41,7 +41,7 @@ class Bench:
             (self.files / name).write_text(text)
         self.workspace = Workspace.open(folder / "workspace")
         self.encoder = encoder
-        self.store = DocumentStore(self.workspace)
+        self.store = DocumentStore.of(self.workspace)
 
     def ingest(self, *, prune: bool = False, collection: str = "default") -> IngestReport:
         return ingest(self.store, self.encoder, [self.files], prune=prune, collection=collection)
@@ -135,7 +135,7 @@ def test_ctrl_c_keeps_what_was_finished(bench: Bench, monkeypatch: pytest.Monkey
 
     with pytest.raises(KeyboardInterrupt):
         ingest(bench.store, bench.encoder, [bench.files], on_progress=stop_after_two)
-    again = DocumentStore(bench.workspace)
+    again = DocumentStore.of(bench.workspace)
     assert len(again.entries("default")) == 2
     assert counts(bench.ingest()) == (1, 0, 2, 0)
 
@@ -148,7 +148,7 @@ def test_a_document_without_its_vectors_is_done_again(bench: Bench, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         bench.ingest()
     monkeypatch.undo()
-    assert DocumentStore(bench.workspace).entries("default") == []
+    assert DocumentStore.of(bench.workspace).entries("default") == []
     assert counts(bench.ingest()) == (3, 0, 0, 0)
 
 
@@ -165,7 +165,7 @@ def test_a_removal_cut_short_is_finished(bench: Bench, monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         bench.store.remove("default", "cats.md")
     monkeypatch.undo()
-    again = DocumentStore(bench.workspace)
+    again = DocumentStore.of(bench.workspace)
     assert [e[0] for e in again.entries("default")] == ["sub/tax.md", "trains.md"]
     assert again.document("default", "cats.md") is None
     again.close()
@@ -191,7 +191,7 @@ def test_a_corrupt_workspace_is_one_line_every_time(bench: Bench, broken: str) -
     (bench.workspace.root / broken).write_bytes(b"garbage" * 500)
     for _ in range(2):
         with pytest.raises(WorkspaceError, match="restore it from a backup") as caught:
-            DocumentStore(bench.workspace)
+            DocumentStore.of(bench.workspace)
         assert "\n" not in str(caught.value)
 
 
