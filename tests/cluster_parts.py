@@ -71,8 +71,8 @@ def results_of(agent: Agent, job: str = "j") -> list[dict[str, Any]]:
 
 
 def below(pid: int) -> list[psutil.Process]:
-    """All processes that one has begun, and those that these have."""
-    return psutil.Process(pid).children(recursive=True)
+    """All processes that one has begun, and those that these have, and that live."""
+    return [p for p in psutil.Process(pid).children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
 
 
 def workers_below(pid: int) -> list[psutil.Process]:

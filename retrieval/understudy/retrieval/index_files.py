@@ -19,14 +19,13 @@ from chromadb.config import Settings
 
 from understudy.core.sqlite import scrub
 
-__all__ = ["blank_unused", "client_of", "copied_index", "open_index", "tidy_index"]
+__all__ = ["blank_unused", "client_of", "copied_index", "open_index", "quiet", "tidy_index"]
 
 SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """How Chroma names the folder of a segment."""
 HEADER = struct.Struct("<iQQQQ")
 """Version, offset, room for so many vectors, how many there are, bytes of each."""
 BLOCK = 1 << 20
-QUIET = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
 
 
 def open_index(folder: Path) -> Any:
@@ -43,10 +42,15 @@ def copied_index(folder: Path, copy: Path) -> None:
 def client_of(folder: Path) -> Any:
     """A client of a folder as it is. Raises Chroma's errors, and `ValueError`."""
     try:
-        return chromadb.PersistentClient(str(folder), settings=QUIET)
+        return chromadb.PersistentClient(str(folder), settings=quiet())
     except AttributeError as error:
         # What Chroma raises for a broken folder from the second try in one process on: it keeps a half-open client.
         raise ValueError(f"{folder.name} can't be opened") from error
+
+
+def quiet() -> Settings:
+    """Nothing is told to anybody. Each client has its own: Chroma writes into them."""
+    return Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
 
 
 def blank_unused(folder: Path) -> bool:

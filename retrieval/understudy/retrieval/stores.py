@@ -21,7 +21,7 @@ from understudy.core.errors import WorkspaceError
 from understudy.core.postgres import open_postgres, postgres_errors, postgres_url, secret_url
 from understudy.core.sqlite import open_sqlite, read_sqlite
 from understudy.core.workspace import Workspace
-from understudy.retrieval.index_files import QUIET, blank_unused, client_of, open_index, tidy_index
+from understudy.retrieval.index_files import blank_unused, client_of, open_index, quiet, tidy_index
 
 __all__ = ["CopiedIndex", "Index", "OwnIndex", "Rows", "ServedIndex", "rows_of", "stores_of"]
 
@@ -128,7 +128,7 @@ class ServedIndex:
         """What speaks to the server."""
         host, secure = self._url.hostname or "", self._url.scheme == "https"
         port = self._url.port or (443 if secure else 80)
-        return chromadb.HttpClient(host=host, port=port, ssl=secure, settings=QUIET)
+        return chromadb.HttpClient(host=host, port=port, ssl=secure, settings=quiet())
 
     def written(self) -> None:
         """The server's own files."""

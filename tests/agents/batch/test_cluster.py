@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import random
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from cluster_parts import (
     workers_below,
 )
 from fake_openai import serving
+from stores_parts import served_stores
 
 from understudy.agents import Agent
 from understudy.agents.batch.cluster import connection
@@ -28,11 +32,13 @@ from understudy.agents.batch.cluster.connection import own_environment, reach
 from understudy.agents.batch.cluster.crowd import grouped
 from understudy.agents.batch.cluster.part import Asked, Drafted, raised
 from understudy.agents.batch.cluster.worker import NotHere
+from understudy.agents.batch.pipeline import WAITING
+from understudy.core.cluster_settings import StoresSettings
 from understudy.core.errors import InternalError, MissingExtraError, ModelFileError, QuestionError, Stopped, UserError
 from understudy.core.jobs import Result
 from understudy.core.settings import Settings
 
-CITIES = 8
+CITIES = 6
 
 
 def test_a_killed_worker_changes_nothing_and_asks_nothing_twice(
@@ -133,6 +139,9 @@ def test_an_error_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # of Ray's threads, which are cut off
 def test_a_worker_that_cannot_work_and_a_job_that_is_stopped(tmp_path: Path) -> None:
     queries = queries_of(CITIES)
     with nothing_left(), Agent.open(tmp_path / "w", settings=settings_of(None)) as agent:
@@ -179,3 +188,62 @@ def test_a_missing_model_is_said_by_the_worker(tmp_path: Path) -> None:
     state = Drafted.model_validate_json(said["drafted"][0]).state
     assert state is not None
     assert state["draft"] is not None
+
+
+@pytest.mark.slow
+def test_workers_read_documents_from_servers(tmp_path: Path) -> None:
+    """As on another machine: what the workspace's folder holds of documents is not there."""
+    queries, found = queries_of(CITIES), []
+    with nothing_left(), serving("ok") as server, served_stores(tmp_path / "chroma") as stores:
+        for number, (engine, chosen) in enumerate((("local", StoresSettings()), ("ray", stores))):
+            with Agent.open(tmp_path / f"w{number}", settings=settings_of(server.url, stores=chosen)) as agent:
+                add_towns(agent, tmp_path, CITIES)
+                assert agent.workspace.documents.exists() == (engine == "local")
+                agent.begin_job("j", queries)
+                assert agent.run_job("j", engine=engine, workers=2).status == "done"  # type: ignore[arg-type]
+                found.append(results_of(agent))
+                if engine == "ray":
+                    agent.erase("town1.md")
+                    assert [d["id"] for d in agent.documents()] == [f"town{n}.md" for n in (0, *range(2, CITIES))]
+        assert len(server.requests) == 2 * (len(queries) - 1)
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_killed_driver_goes_on_by_the_same_command(tmp_path: Path, seed: int) -> None:
+    queries, chance = queries_of(CITIES), random.Random(seed)
+    with nothing_left(), serving("ok") as server:
+        settings = settings_of(server.url)
+        with Agent.open(tmp_path / "w", settings=settings) as agent:
+            add_towns(agent, tmp_path, CITIES)
+            for number in range(2):
+                agent.begin_job(f"j{number}", queries)
+        whole, broken = twice(tmp_path)
+        with Agent.open(whole, settings=settings) as agent:
+            agent.run_job("j0")
+            expected = results_of(agent, "j0")
+        calls = len(server.requests)
+        process = multiprocessing.get_context("spawn").Process(target=run_away, args=(broken, settings, "j0"))
+        process.start()
+        wanted = calls + chance.randint(2, len(queries) - 4)
+        while len(server.requests) < wanted and process.is_alive():
+            time.sleep(0.01)
+        process.kill()
+        process.join()
+        time.sleep(3)
+        assert not list(Path(tempfile.gettempdir()).glob("understudy-ray-*")), "its cluster ended with it"
+        lost = len(server.requests)
+        with Agent.open(broken, settings=settings) as agent:
+            assert agent.job("j0").status == "interrupted"
+            assert agent.run_job("j0", engine="ray", workers=2).status == "done"
+            assert results_of(agent, "j0") == expected
+        again = len(server.requests) - calls - (len(queries) - 1)
+        assert 0 <= again <= lost - calls, "at the most what was on its way when it was killed"
+        assert again <= WAITING
+
+
+def run_away(workspace: Path, settings: Settings, job: str) -> None:
+    """Run a job, and be killed."""
+    with Agent.open(workspace, settings=settings) as agent:
+        agent.run_job(job, engine="ray", workers=2)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -115,7 +115,8 @@ class Away:
             gathered = self.workers.gathered()
             part = await asyncio.to_thread(gathered.__enter__)
             try:
-                await replace(self.pipeline, draft=self._taken).follow(self._coming(rows, part))
+                async with aclosing(self._coming(rows, part)) as coming:
+                    await replace(self.pipeline, draft=self._taken).follow(coming)
             finally:
                 await asyncio.to_thread(gathered.__exit__, None, None, None)
 
@@ -131,13 +132,14 @@ class Away:
         self._left.add(row.number)
         return None
 
-    async def _coming(self, rows: Sequence[Pending], part: Part) -> AsyncIterator[Pending]:
+    async def _coming(self, rows: Sequence[Pending], part: Part) -> AsyncGenerator[Pending, None]:
         """Rows as their drafts arrive."""
         left = {row.number: row for row in rows if row.number in self._left}
         asked = [self._asked(row) for row in left.values()]
-        async for drafted in drafts_of(asked, part, self.workers.wanted, self.pipeline.stopped):
-            self._arrived[drafted.number] = drafted
-            yield left[drafted.number]
+        async with aclosing(drafts_of(asked, part, self.workers.wanted, self.pipeline.stopped)) as drafts:
+            async for drafted in drafts:
+                self._arrived[drafted.number] = drafted
+                yield left[drafted.number]
 
     def _asked(self, row: Pending) -> Asked:
         question, scope, _, thread, _ = self.question_of(row)

@@ -29,15 +29,15 @@ QUIET: Mapping[str, str] = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # or what still runs when a job is stopped would start a cluster of its own
 }
 OWN: Mapping[str, str] = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": secrets.token_hex(32),
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's name for: listen on loopback
 }
+GIVEN: Mapping[str, str | None] = {name: os.environ.get(name) for name in OWN}
+"""For a cluster that is there, what the user has set."""
 PASSED = (
     "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME",
     "PATH", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME",
@@ -70,7 +70,7 @@ def connected(address: str | None, cpus: int, passed: Sequence[str] = ()) -> Ite
     try:
         if address is not None:
             reach(address)
-            with joined(ray, address):
+            with joined(ray, address, GIVEN):
                 yield None
         else:
             with headed(cpus, passed) as (own, folder), joined(ray, own, OWN):
@@ -104,33 +104,27 @@ def reach(address: str) -> None:
 
 
 @contextmanager
-def joined(ray: Any, address: str, own: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Connected to a cluster that is there; `own` is the environment of one of one's own. Raises `UserError`."""
-    with told(ray, own or {}, loopback=own is not None):
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, configure_logging=False)
-        except (ConnectionError, RuntimeError, TimeoutError, ValueError, OSError) as error:
-            raise unreached(address, (str(error) or type(error).__name__).splitlines()[0]) from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
+def joined(ray: Any, address: str, variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Connected to a cluster that is there. Raises `UserError`.
 
-
-@contextmanager
-def told(ray: Any, variables: Mapping[str, str], *, loopback: bool) -> Iterator[None]:
-    """With variables that Ray reads when it is imported, though it may be long since: jobs differ in their clusters."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    ray._private.ray_constants.ENABLE_RAY_CLUSTER = not loopback
+    Args:
+        ray: the library.
+        address: of the cluster.
+        variables: of the environment, which Ray reads when it is imported: that may be long since, for another cluster.
+    """
+    for name, value in variables.items():
+        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = variables is not OWN
     ray._raylet.Config.initialize("")
     ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
     try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (ConnectionError, RuntimeError, TimeoutError, ValueError, OSError) as error:
+        raise unreached(address, (str(error) or type(error).__name__).splitlines()[0]) from error
+    try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
-        ray._raylet.Config.initialize("")
+        ray.shutdown()
 
 
 def unreached(address: str, why: str) -> UserError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+import threading
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from understudy.agents.batch.cluster.part import Asked, Drafted, Part
@@ -35,7 +36,7 @@ def grouped(asked: Sequence[Asked]) -> list[list[Asked]]:
     return groups
 
 
-async def drafts_of(asked: Sequence[Asked], part: Part, workers: int, stopped: Cancel) -> AsyncIterator[Drafted]:
+async def drafts_of(asked: Sequence[Asked], part: Part, workers: int, stopped: Cancel) -> AsyncGenerator[Drafted, None]:
     """Drafts as they come, each once. The process is connected to a cluster.
 
     Args:
@@ -50,44 +51,54 @@ async def drafts_of(asked: Sequence[Asked], part: Part, workers: int, stopped: C
     """
     loop, queue = asyncio.get_running_loop(), asyncio.Queue[Drafted | BaseException | None](HELD)
 
+    over = threading.Event()
+
     def send(what: Drafted | BaseException | None) -> None:
-        asyncio.run_coroutine_threadsafe(queue.put(what), loop).result()
+        if not over.is_set():
+            asyncio.run_coroutine_threadsafe(queue.put(what), loop).result()
 
-    pumping = loop.run_in_executor(None, pump, blocks(asked, part, workers), send)
+    dataset = dataset_of(asked, part, workers)
+    threading.Thread(target=pump, args=(dataset, send), daemon=True, name="drafts").start()
     left = {one.number for one in asked}
-    while left:
-        try:
-            came = await asyncio.wait_for(queue.get(), ASKED_S)
-        except TimeoutError:
-            if await asyncio.to_thread(stopped):
-                raise Stopped("the job was stopped; what is answered is kept") from None
-            continue
-        match came:
-            case None:
-                raise InternalError(f"the cluster gave no draft of {len(left)} questions")
-            case BaseException():
-                raise mapped(came)
-            case Drafted() if not came.fit:
-                raise UserError(came.message)
-            case Drafted() if came.number in left:  # a worker that was killed may have sent it already
-                left.discard(came.number)
-                yield came
-    await pumping
+    try:
+        while left:
+            try:
+                came = await asyncio.wait_for(queue.get(), ASKED_S)
+            except TimeoutError:
+                if await asyncio.to_thread(stopped):
+                    raise Stopped("the job was stopped; what is answered is kept") from None
+                continue
+            match came:
+                case None:
+                    raise InternalError(f"the cluster gave no draft of {len(left)} questions")
+                case BaseException():
+                    raise mapped(came)
+                case Drafted() if not came.fit:
+                    raise UserError(came.message)
+                case Drafted() if came.number in left:  # a worker that was killed may have sent it already
+                    left.discard(came.number)
+                    yield came
+    finally:
+        over.set()
+        while not queue.empty():  # the thread may be holding one out
+            queue.get_nowait()
+        await asyncio.to_thread(ended, dataset)
 
 
-def pump(rows: Iterator[Drafted], send: Callable[[Drafted | BaseException | None], None]) -> None:
+def pump(dataset: Any, send: Callable[[Drafted | BaseException | None], None]) -> None:
     """Pass drafts on from a thread; what goes wrong there too."""
     try:
-        for drafted in rows:
-            send(drafted)
-    except Exception as error:  # noqa: BLE001 - Ray's, of any kind: it is raised where drafts are waited for
+        for block in dataset.iter_batches(batch_size=None, prefetch_batches=0):
+            for line in block["drafted"]:
+                send(Drafted.model_validate_json(line))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - Ray's, of any kind: raised where drafts are waited for
         send(error)
     else:
         send(None)
 
 
-def blocks(asked: Sequence[Asked], part: Part, workers: int) -> Iterator[Drafted]:
-    """Drafts by Ray Data."""
+def dataset_of(asked: Sequence[Asked], part: Part, workers: int) -> Any:
+    """Drafts as Ray Data will make them."""
     import ray
 
     context = ray.data.DataContext.get_current()
@@ -95,16 +106,20 @@ def blocks(asked: Sequence[Asked], part: Part, workers: int) -> Iterator[Drafted
     context.print_on_execution_start = False
     context.target_max_block_size = BLOCK_BYTES
     rows = [{"asked": json.dumps([one.model_dump() for one in group])} for group in grouped(asked)]
-    drafted = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+    return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
         fn_constructor_args=(part.model_dump_json(),),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
         num_cpus=part.settings.threads,
     )
-    for block in drafted.iter_batches(batch_size=None, prefetch_batches=0):
-        for line in block["drafted"]:
-            yield Drafted.model_validate_json(line)
+
+
+def ended(dataset: Any) -> None:
+    """Stop the work on drafts that nobody waits for any more; what has hardly begun ends with the connection."""
+    executor = getattr(dataset, "_current_executor", None)
+    if executor is not None:
+        executor.shutdown(force=True)
 
 
 def mapped(error: BaseException) -> UnderstudyError:
