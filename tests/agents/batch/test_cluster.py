@@ -142,24 +142,31 @@ def test_an_error_comes_back_as_it_was() -> None:
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )  # of Ray's threads, which are cut off
-def test_a_worker_that_cannot_work_and_a_job_that_is_stopped(tmp_path: Path) -> None:
-    queries = queries_of(CITIES)
+def test_a_worker_that_cannot_work_ends_the_job_in_one_line(tmp_path: Path) -> None:
     with nothing_left(), Agent.open(tmp_path / "w", settings=settings_of(None)) as agent:
-        add_towns(agent, tmp_path, CITIES)
-        agent.begin_job("j", queries)
+        add_towns(agent, tmp_path, 1)
+        agent.begin_job("j", queries_of(1))
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(agent.model, "_digest", "0" * 64, raising=False)
             patched.setattr(type(agent.cast.model), "name", "another@0123456789ab")
             with pytest.raises(UserError, match=r"a worker on .* can't work: .* and not another@0123456789ab"):
                 agent.run_job("j", engine="ray", workers=1)
-        done = threading.Event()
-        with pytest.raises(Stopped, match="what is answered is kept"):
-            agent.run_job("j", engine="ray", workers=1, on_row=lambda _row: done.set(), cancel=done.is_set)
-        assert 0 < agent.job("j").done < len(queries)
-        assert not workers_below(os.getpid())
+        assert agent.job("j").status == "interrupted"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_stopped_job_stops_its_workers_and_goes_on(tmp_path: Path) -> None:
+    queries, done = queries_of(CITIES), threading.Event()
+    with nothing_left(), Agent.open(tmp_path / "w", settings=settings_of(None)) as agent:
+        add_towns(agent, tmp_path, CITIES)
         agent.begin_job("j", queries)
-        assert agent.run_job("j", engine="ray", workers=1).status == "done"
-    assert not [process for process in below(os.getpid()) if "ray" in process.name()]
+        with pytest.raises(Stopped, match="what is answered is kept"):
+            agent.run_job(
+                "j", engine="ray", workers=1, on_row=lambda row: row.answer and done.set(), cancel=done.is_set
+            )
+        assert 1 < agent.job("j").done < len(queries)
+        assert not [process for process in below(os.getpid()) if "ray" in process.name()]
+        assert agent.run_job("j").status == "done"
 
 
 def test_a_missing_model_is_said_by_the_worker(tmp_path: Path) -> None:
