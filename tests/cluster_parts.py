@@ -72,7 +72,14 @@ def results_of(agent: Agent, job: str = "j") -> list[dict[str, Any]]:
 
 def below(pid: int) -> list[psutil.Process]:
     """All processes that one has begun, and those that these have, and that live."""
-    return [p for p in psutil.Process(pid).children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in psutil.Process(pid).children(recursive=True) if lives(process)]
+
+
+def lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def workers_below(pid: int) -> list[psutil.Process]:

@@ -16,8 +16,8 @@ from understudy.agents.access.views import PermittedOutcomes
 from understudy.agents.asked import question_of
 from understudy.agents.assembly import Assembly
 from understudy.agents.batch.asking import NobodyThere, error_line
-from understudy.agents.batch.cluster.away import Away, Question, Workers
-from understudy.agents.batch.cluster.part import Part
+from understudy.agents.batch.cluster.away import Away, Workers
+from understudy.agents.batch.cluster.part import Part, Question
 from understudy.agents.batch.cluster.worker import release
 from understudy.agents.batch.crew import Crew, crew
 from understudy.agents.batch.journal import Pending
@@ -32,7 +32,7 @@ from understudy.core.jobs import Job, JobEngine, Query, Result, SchemaSource
 from understudy.core.machine import cores
 from understudy.core.protocols import Cancel
 from understudy.core.sqlite import now
-from understudy.core.types import Answer, Scope
+from understudy.core.types import Answer, Evidence, Scope
 from understudy.graphs.ask import AskGraph, build_draft_graph, build_settle_graph
 from understudy.graphs.run import drafted, settled
 from understudy.graphs.state import AskState, Deps, never
@@ -330,6 +330,7 @@ class Batching(Assembly):
             model=self.model.engine.path.absolute(),
             name=self.cast.model.name,
             settings=small.model_copy(update={"threads": threads}),
+            shares=run.crew.planner.open_with("", Evidence()) is not None,
             card=self.cast.playing(*self.place(run.collection), run.who).card,
             adapters=self.workspace.adapters,
         )

@@ -68,7 +68,7 @@ async def recalled(
 
 
 async def played(
-    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str
+    graph: AskGraph, deps: Deps, question: str, scope: Scope, principal: str, thread: str, job: str, opening: AskState
 ) -> AskState:
     """What the small model makes of a question that nothing is remembered of.
 
@@ -80,6 +80,7 @@ async def played(
         principal: who asks.
         thread: a name of the question's own.
         job: what it belongs to.
+        opening: what of the state is known beforehand, see `drafted`.
 
     Raises:
         QuestionError: it is longer than the context.
@@ -87,7 +88,7 @@ async def played(
     """
     versions = await asyncio.to_thread(deps.retriever.versions, scope)
     start = fresh(question, scope, principal, thread, job, deps.clock())
-    return await final(graph, deps, start | {"turns": [], "versions": versions, "cached": None})
+    return await final(graph, deps, start | {"turns": [], "versions": versions, "cached": None} | opening)
 
 
 async def judged(graph: AskGraph, deps: Deps, recalled: AskState, played: AskState, seconds: float) -> AskState:

@@ -42,7 +42,7 @@ CITIES = 6
 
 
 def test_a_killed_worker_changes_nothing_and_asks_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     queries, seen = queries_of(CITIES), dict[str, object]()
@@ -68,6 +68,7 @@ def test_a_killed_worker_changes_nothing_and_asks_nothing_twice(
                 assert (job.status, job.done, job.failed) == ("done", len(queries), 1)
                 found.append(results_of(agent))
         assert len(server.requests) == 2 * (len(queries) - 1), "each question was asked once in each run"
+    assert capfd.readouterr().out == "", "standard output is the command's own"
     assert "killed" in seen, "no worker was there to be killed"
     assert found[0] == found[1]
     assert not [values for values in seen["environments"] if KEY in values]  # type: ignore[attr-defined]
@@ -129,6 +130,9 @@ def test_tools_that_are_brought_along_stay_here(tmp_path: Path) -> None:
 def test_questions_of_a_document_go_together() -> None:
     asked = [Asked(number=n, thread="t", question="q", document=d) for n, d in enumerate(["a"] * 10 + ["b", None])]
     assert [[one.number for one in group] for group in grouped(asked)] == [list(range(8)), [8, 9], [10], [11]]
+    assert [len(group) for group in grouped(asked, None)] == [10, 1, 1], "where they share what is read"
+    known = [one.model_copy(update={"wanted": one.number > 8}) for one in asked]
+    assert [[one.number for one in group] for group in grouped(known)] == [[8, 9], [10], [11]]
 
 
 def test_an_error_comes_back_as_it_was() -> None:
@@ -175,8 +179,8 @@ def test_a_missing_model_is_said_by_the_worker(tmp_path: Path) -> None:
     with Agent.open(tmp_path / "w", settings=settings_of(None)) as agent:
         add_towns(agent, tmp_path, 1)
         agent.begin_job("j", queries_of(1))
-        run = agent._run_of("j", "default", agent.principal, agent._terms(), lambda: False)
-        part = agent._workers(run, 1).part.model_copy(update={"index": tmp_path / "w" / "index"})
+        with agent._run_of("j", "default", agent.principal, agent._terms(), 1, lambda: False) as run:
+            part = agent._workers(run, 1).part.model_copy(update={"index": tmp_path / "w" / "index"})
     asked = Asked(number=3, thread="t", question="When?", document="town0.md")
     batch = {"asked": [f"[{asked.model_dump_json()}]"]}
     wrong = {
@@ -193,7 +197,7 @@ def test_a_missing_model_is_said_by_the_worker(tmp_path: Path) -> None:
     assert release() == part.release
     (said,) = Worker(part.model_dump_json())(batch)
     state = Drafted.model_validate_json(said["drafted"][0]).state
-    assert state is not None
+    assert state is not None, said
     assert state["draft"] is not None
 
 

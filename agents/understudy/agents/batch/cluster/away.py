@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,23 +12,20 @@ from pathlib import Path
 
 from understudy.agents.batch.cluster.connection import connected
 from understudy.agents.batch.cluster.crowd import drafts_of, room
-from understudy.agents.batch.cluster.part import Asked, Drafted, Part, raised
+from understudy.agents.batch.cluster.part import Asked, Drafted, Part, Question, raised
 from understudy.agents.batch.journal import Pending
 from understudy.agents.batch.pipeline import Pipeline
 from understudy.core.errors import UserError
 from understudy.core.machine import cores
 from understudy.core.settings import Settings
-from understudy.core.types import Scope
 from understudy.core.workspace import Workspace
 from understudy.graphs.apart import build_judge_graph, build_recall_graph, judged, recalled
 from understudy.graphs.ask import AskGraph
 from understudy.graphs.state import AskState, Deps, evidence_of
 from understudy.retrieval.index_files import copied_index
 
-__all__ = ["Away", "Question", "Workers"]
+__all__ = ["Away", "Workers"]
 
-Question = tuple[str, Scope, str, str, str]
-"""Words, scope, principal, thread and job, as the graph is given them."""
 COPIES = 5
 """Tries to copy the index while nobody writes."""
 
@@ -97,11 +94,13 @@ class Away:
     workers: Workers
     _known: dict[int, tuple[Deps, AskState]] = field(default_factory=dict)
     """Rows with an earlier question that may be the same."""
+    _rows: list[Pending] = field(default_factory=list)
     _left: set[int] = field(default_factory=set)
+    """Numbers of those that nothing is remembered of."""
     _arrived: dict[int, Drafted] = field(default_factory=dict)
     _revision: int = -1
 
-    async def run(self, rows: Sequence[Pending], at_once: int) -> None:
+    async def run(self, rows: Iterable[Pending], at_once: int) -> None:
         """Work on all rows: those that nothing is remembered of go to the workers.
 
         Raises:
@@ -109,13 +108,13 @@ class Away:
             UserError: the cluster can't be reached, or a worker can't work.
             ExceptionGroup: of the errors that keeping an answer raised.
         """
-        await replace(self.pipeline, draft=self._recalled).run(rows, at_once)
+        await replace(self.pipeline, draft=self._recalled).run(self._noted(rows), at_once)
         if self._left:
             self._revision = self.workers.revision()
             gathered = self.workers.gathered()
             part = await asyncio.to_thread(gathered.__enter__)
             try:
-                async with aclosing(self._coming(rows, part)) as coming:
+                async with aclosing(self._coming(part)) as coming:
                     await replace(self.pipeline, draft=self._taken).follow(coming)
             finally:
                 await asyncio.to_thread(gathered.__exit__, None, None, None)
@@ -132,18 +131,24 @@ class Away:
         self._left.add(row.number)
         return None
 
-    async def _coming(self, rows: Sequence[Pending], part: Part) -> AsyncGenerator[Pending, None]:
+    def _noted(self, rows: Iterable[Pending]) -> Iterator[Pending]:
+        for row in rows:
+            self._rows.append(row)
+            yield row
+
+    async def _coming(self, part: Part) -> AsyncGenerator[Pending, None]:
         """Rows as their drafts arrive."""
-        left = {row.number: row for row in rows if row.number in self._left}
-        asked = [self._asked(row) for row in left.values()]
+        left = {row.number: row for row in self._rows if row.number in self._left}
+        asked = [self._asked(row) for row in self._rows if row.query.problem is None]
         async with aclosing(drafts_of(asked, part, self.workers.wanted, self.pipeline.stopped)) as drafts:
             async for drafted in drafts:
                 self._arrived[drafted.number] = drafted
                 yield left[drafted.number]
 
     def _asked(self, row: Pending) -> Asked:
-        question, scope, _, thread, _ = self.question_of(row)
-        return Asked(number=row.number, thread=thread, question=question, document=scope.document)
+        query, wanted = row.query, row.number in self._left
+        thread = self.question_of(row)[3] if wanted else ""  # others may be no questions at all
+        return Asked(number=row.number, thread=thread, question=query.question, document=query.document, wanted=wanted)
 
     async def _taken(self, row: Pending) -> AskState:
         """A draft that has arrived, judged; one that rests on what has changed meanwhile is made anew, here."""

@@ -115,6 +115,7 @@ def joined(ray: Any, address: str, variables: Mapping[str, str | None]) -> Itera
     for name, value in variables.items():
         os.environ.pop(name, None) if value is None else os.environ.update({name: value})
     ray._private.ray_constants.ENABLE_RAY_CLUSTER = variables is not OWN
+    ray._private.worker.print_to_stdstream = unheard
     ray._raylet.Config.initialize("")
     ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
     try:
@@ -125,6 +126,10 @@ def joined(ray: Any, address: str, variables: Mapping[str, str | None]) -> Itera
         yield
     finally:
         ray.shutdown()
+
+
+def unheard(*_said: object, **_how: object) -> None:
+    """What Ray would print of a worker that died: standard output is the command's, and the work is done anew."""
 
 
 def unreached(address: str, why: str) -> UserError:

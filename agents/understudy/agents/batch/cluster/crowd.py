@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from understudy.agents.batch.cluster.part import Asked, Drafted, Part
@@ -25,15 +26,19 @@ HELD = 16
 """Drafts that have come and wait for the driver."""
 
 
-def grouped(asked: Sequence[Asked]) -> list[list[Asked]]:
-    """Questions that stand one after another and are of one document, so many at a time."""
+def grouped(asked: Sequence[Asked], together: int | None = TOGETHER) -> list[list[Asked]]:
+    """Questions that stand one after another and are of one document: so many at a time, or all of it.
+
+    Args:
+        asked: those of a document after each other.
+        together: at most; `None` where they share what is read of the document.
+    """
     groups: list[list[Asked]] = []
-    for one in asked:
-        if groups and groups[-1][0].document == one.document and len(groups[-1]) < TOGETHER:
-            groups[-1].append(one)
-        else:
-            groups.append([one])
-    return groups
+    for document, some in groupby(asked, key=lambda one: one.document):
+        rows = list(some)
+        size = TOGETHER if document is None else together or len(rows)
+        groups += [rows[at : at + size] for at in range(0, len(rows), size)]
+    return [group for group in groups if any(one.wanted for one in group)]
 
 
 async def drafts_of(asked: Sequence[Asked], part: Part, workers: int, stopped: Cancel) -> AsyncGenerator[Drafted, None]:
@@ -59,7 +64,7 @@ async def drafts_of(asked: Sequence[Asked], part: Part, workers: int, stopped: C
 
     dataset = dataset_of(asked, part, workers)
     threading.Thread(target=pump, args=(dataset, send), daemon=True, name="drafts").start()
-    left = {one.number for one in asked}
+    left = {one.number for one in asked if one.wanted}
     try:
         while left:
             try:
@@ -105,7 +110,10 @@ def dataset_of(asked: Sequence[Asked], part: Part, workers: int) -> Any:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.target_max_block_size = BLOCK_BYTES
-    rows = [{"asked": json.dumps([one.model_dump() for one in group])} for group in grouped(asked)]
+    rows = [
+        {"asked": json.dumps([one.model_dump() for one in group])}
+        for group in grouped(asked, None if part.shares else TOGETHER)
+    ]
     return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         Worker,
         fn_constructor_args=(part.model_dump_json(),),

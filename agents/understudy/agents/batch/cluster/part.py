@@ -9,8 +9,12 @@ from understudy.core import errors
 from understudy.core.adapters import AdapterCard
 from understudy.core.data import Data
 from understudy.core.settings import SmallModelSettings
+from understudy.core.types import Scope
 
-__all__ = ["Asked", "Drafted", "Part", "raised"]
+__all__ = ["Asked", "Drafted", "Part", "Question", "raised"]
+
+Question = tuple[str, Scope, str, str, str]
+"""Words, scope, principal, thread and job, as the graph is given them."""
 
 
 class Part(Data):
@@ -39,6 +43,8 @@ class Part(Data):
     name: str
     """Of the small model, with its content hash."""
     settings: SmallModelSettings
+    shares: bool
+    """Whether it reads a document's passages once for all its questions."""
     card: AdapterCard | None
     """Of the adapter that is worn."""
     adapters: Path
@@ -46,12 +52,14 @@ class Part(Data):
 
 
 class Asked(Data):
-    """A question that is to be drafted."""
+    """A question of a job, with others of its document."""
 
     number: int
     thread: str
     question: str
     document: str | None
+    wanted: bool = True
+    """Whether it is to be drafted; what is remembered stands with the others all the same, as on one machine."""
 
 
 class Drafted(Data):

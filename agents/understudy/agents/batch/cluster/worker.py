@@ -6,19 +6,24 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from pydantic import SecretStr
 
-from understudy.agents.batch.cluster.part import Asked, Drafted, Part
-from understudy.agents.batch.crew import Crew
+from understudy.agents.asked import question_of
+from understudy.agents.batch.cluster.part import Asked, Drafted, Part, Question
+from understudy.agents.batch.crew import crew
+from understudy.agents.batch.journal import Pending
+from understudy.agents.batch.prefix import Prefixes
 from understudy.agents.cast import Cast, Players
 from understudy.agents.loop import Loop
 from understudy.agents.small_model import SmallModel
 from understudy.core.cluster_settings import StoresSettings
 from understudy.core.errors import InternalError, ModelFileError, UnderstudyError, WorkspaceError
+from understudy.core.jobs import Query
 from understudy.core.types import Scope
 from understudy.distillation.registry import Registry
 from understudy.graphs.apart import build_play_graph, played
@@ -58,8 +63,11 @@ class Worker:
 
     def __call__(self, batch: Mapping[str, Any]) -> Iterator[dict[str, list[str]]]:
         """Draft some questions, each `Asked` as JSON; gives a `Drafted` each."""
-        for group in batch["asked"]:
-            for asked in map(Asked.model_validate, json.loads(group)):
+        for text in batch["asked"]:
+            group = [Asked.model_validate(asked) for asked in json.loads(text)]
+            if self._unfit is None:
+                self._drafter.begin(group)
+            for asked in (asked for asked in group if asked.wanted):
                 yield {"drafted": [self._drafted(asked).model_dump_json()]}
 
     def _drafted(self, asked: Asked) -> Drafted:
@@ -98,15 +106,28 @@ class Drafter:
         players = Players(model, reader, retriever, model.name)
         if part.card is not None:
             players = Cast(Registry(part.adapters), model, reader, retriever, threads).dressed(part.card)
-        self._crew = Crew(players, documents)
+        self._held = ExitStack()  # for the life of the process
+        self._crew = self._held.enter_context(crew(players, documents, 1))
         self._graph, self._loop = build_play_graph(), Loop()
+        self._prefixes = Prefixes(self._crew.planner, part.collection)
+        self._rows: dict[int, Pending] = {}
+
+    def begin(self, group: Sequence[Asked]) -> None:
+        """Know the questions of a document, which share what is read for them."""
+        rows = [pending_of(asked) for asked in group]
+        self._prefixes = Prefixes(self._crew.planner, self._part.collection)
+        self._rows = {row.number: row for row in self._prefixes.announced(rows)}
 
     def draft(self, asked: Asked) -> AskState:
         """What the small model makes of a question. Raises `ScopeError`, `QuestionError`, `WorkspaceError`."""
         part, scope = self._part, Scope(collection=self._part.collection, document=asked.document)
         deps = self._deps(self._crew.of(scope))
-        question = (asked.question, scope, part.principal, asked.thread, part.job)
-        return self._loop.run(played(self._graph, deps, *question))
+        question = (question_of(asked.question), scope, part.principal, asked.thread, part.job)
+        return self._loop.run(self._played(asked, deps, question))
+
+    async def _played(self, asked: Asked, deps: Deps, question: Question) -> AskState:
+        opening = await self._prefixes.opening(self._rows[asked.number], deps)
+        return await played(self._graph, deps, *question, opening)
 
     def _deps(self, players: Players) -> Deps:
         tools = self._toolbox.used_by(players.reader, players.retriever, self._tables, [self._part.collection])
@@ -129,6 +150,11 @@ class NotHere:
 
     def __getattr__(self, name: str) -> NoReturn:
         raise InternalError(f"a worker was asked for {name!r}, which stays where the job is run")
+
+
+def pending_of(asked: Asked) -> Pending:
+    """A question as a row of a job."""
+    return Pending(asked.number, "", "", Query(question=asked.question, document=asked.document))
 
 
 def store_of(part: Part) -> DocumentStore:
