@@ -42,7 +42,7 @@ format: .venv/.ready ## put the code in form
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-bench-%: .venv/.ready ## measure: bench-retrieval, -reader, -agent, -starter, -health, -steps, -deferral, -cache, -learn-cuad, -learn-tatqa, -shuffled, -ingest, -batch, -startup, -memory, -memory-gpu, -swap, -serve, -soak, -access, -egress, -redaction, -sensitivity, -attacks, -audit, -code
+bench-%: .venv/.ready ## measure: bench-retrieval, -reader, -agent, -starter, -health, -steps, -deferral, -cache, -learn-cuad, -learn-tatqa, -shuffled, -ingest, -batch, -startup, -memory, -memory-gpu, -swap, -serve, -cluster, -soak, -access, -egress, -redaction, -sensitivity, -attacks, -audit, -code
 	$(RUN)/understudy bench $*
 
 samples: .venv/.ready ## write the demo's documents anew

@@ -46,7 +46,7 @@ def checks(folder: Path, held: ExitStack) -> StoreChecks:
     records = Records(workspace.records)
     examples = open_examples(ExamplesSettings(), workspace)
     stores = Stores(
-        DocumentStore(workspace),
+        DocumentStore.of(workspace),
         SemanticCache(records, lambda text: embed([text])[0], Settings(), lambda collection: True, lambda: 1.0),
         examples,
         Demonstrations(embed, examples.later, planted, 10_000),

@@ -113,7 +113,7 @@ def test_settings_are_checked() -> None:
 
 
 def test_it_follows_the_documents(tmp_path: object) -> None:
-    store = DocumentStore(Workspace.open(tmp_path))  # type: ignore[arg-type]
+    store = DocumentStore.of(Workspace.open(tmp_path))  # type: ignore[arg-type]
     read: list[str] = []
 
     class Watched:

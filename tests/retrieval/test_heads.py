@@ -94,7 +94,7 @@ def test_what_resembles_quotes_leads_the_search_of_a_document_and_of_nothing_els
     files.mkdir()
     (files / "supply.md").write_text("# Supply\n\n" + "\n\n".join(PARTS))
     workspace = Workspace.open(tmp_path / "workspace")
-    store, encoder = DocumentStore(workspace), MiniLM(threads=1)
+    store, encoder = DocumentStore.of(workspace), MiniLM(threads=1)
     try:
         ingest(store, encoder, [files])
         bare, one = HybridRetriever(workspace, store, encoder), Scope(document="supply.md")

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stores_parts import served_stores
 
+from understudy.core.cluster_settings import StoresSettings
 from understudy.core.errors import DocumentError, NoDocumentsError, ScopeError, UserError, WorkspaceError
 from understudy.core.types import Passage, Scope
 from understudy.core.workspace import Workspace
@@ -34,14 +36,17 @@ def encoder() -> MiniLM:
 class Bench:
     """A workspace and a folder of files."""
 
-    def __init__(self, folder: Path, encoder: MiniLM) -> None:
+    def __init__(self, folder: Path, encoder: MiniLM, stores: StoresSettings) -> None:
         self.files = folder / "files"
         for name, text in TEXTS.items():
             (self.files / name).parent.mkdir(parents=True, exist_ok=True)
             (self.files / name).write_text(text)
         self.workspace = Workspace.open(folder / "workspace")
-        self.encoder = encoder
-        self.store = DocumentStore(self.workspace)
+        self.encoder, self.stores = encoder, stores
+        self.store = self.opened()
+
+    def opened(self) -> DocumentStore:
+        return DocumentStore.of(self.workspace, self.stores)
 
     def ingest(self, *, prune: bool = False, collection: str = "default") -> IngestReport:
         return ingest(self.store, self.encoder, [self.files], prune=prune, collection=collection)
@@ -51,9 +56,24 @@ class Bench:
         return retriever.search(query, Scope(document=document), **options)  # type: ignore[arg-type]
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoresSettings]:
+    with served_stores(tmp_path_factory.mktemp("chroma")) as stores:
+        yield stores
+
+
+@pytest.fixture(params=["own", "served"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path, encoder: MiniLM) -> Iterator[Bench]:
+    """The workspace's own files, or servers; each test has a workspace of its own there."""
+    stores = StoresSettings() if request.param == "own" else request.getfixturevalue("servers")
+    made = Bench(tmp_path, encoder, stores)
+    yield made
+    made.store.close()
+
+
 @pytest.fixture
-def bench(tmp_path: Path, encoder: MiniLM) -> Iterator[Bench]:
-    made = Bench(tmp_path, encoder)
+def own(tmp_path: Path, encoder: MiniLM) -> Iterator[Bench]:
+    made = Bench(tmp_path, encoder, StoresSettings())
     yield made
     made.store.close()
 
@@ -135,7 +155,7 @@ def test_ctrl_c_keeps_what_was_finished(bench: Bench, monkeypatch: pytest.Monkey
 
     with pytest.raises(KeyboardInterrupt):
         ingest(bench.store, bench.encoder, [bench.files], on_progress=stop_after_two)
-    again = DocumentStore(bench.workspace)
+    again = bench.opened()
     assert len(again.entries("default")) == 2
     assert counts(bench.ingest()) == (1, 0, 2, 0)
 
@@ -148,7 +168,7 @@ def test_a_document_without_its_vectors_is_done_again(bench: Bench, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         bench.ingest()
     monkeypatch.undo()
-    assert DocumentStore(bench.workspace).entries("default") == []
+    assert bench.opened().entries("default") == []
     assert counts(bench.ingest()) == (3, 0, 0, 0)
 
 
@@ -165,7 +185,7 @@ def test_a_removal_cut_short_is_finished(bench: Bench, monkeypatch: pytest.Monke
     with pytest.raises(KeyboardInterrupt):
         bench.store.remove("default", "cats.md")
     monkeypatch.undo()
-    again = DocumentStore(bench.workspace)
+    again = bench.opened()
     assert [e[0] for e in again.entries("default")] == ["sub/tax.md", "trains.md"]
     assert again.document("default", "cats.md") is None
     again.close()
@@ -183,15 +203,15 @@ def test_lost_vectors_are_said_and_made_anew(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("broken", ["documents.sqlite", "index/chroma.sqlite3"])
-def test_a_corrupt_workspace_is_one_line_every_time(bench: Bench, broken: str) -> None:
-    bench.ingest()
-    bench.store.close()
-    for file in bench.workspace.root.glob(f"{broken}*"):
+def test_a_corrupt_workspace_is_one_line_every_time(own: Bench, broken: str) -> None:
+    own.ingest()
+    own.store.close()
+    for file in own.workspace.root.glob(f"{broken}*"):
         file.unlink()
-    (bench.workspace.root / broken).write_bytes(b"garbage" * 500)
+    (own.workspace.root / broken).write_bytes(b"garbage" * 500)
     for _ in range(2):
         with pytest.raises(WorkspaceError, match="restore it from a backup") as caught:
-            DocumentStore(bench.workspace)
+            own.opened()
         assert "\n" not in str(caught.value)
 
 
@@ -283,12 +303,12 @@ def test_a_span_is_more_than_a_mark_and_stays_in_its_cell(text: str) -> None:
     assert all(any(map(str.isalnum, s)) and "|" not in s and "\n" not in s for s in spans)
 
 
-def test_answering_never_imports_torch(bench: Bench) -> None:
-    bench.ingest()
-    bench.store.close()
+def test_answering_never_imports_torch(own: Bench) -> None:
+    own.ingest()
+    own.store.close()
     code = (
         "import sys; from understudy.agents import Agent\n"
-        f"a = Agent.open({str(bench.workspace.root)!r}); a.ask('How long do cats sleep?'); a.close()\n"
+        f"a = Agent.open({str(own.workspace.root)!r}); a.ask('How long do cats sleep?'); a.close()\n"
         "print([m for m in ('torch', 'transformers', 'sentence_transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -90,7 +90,7 @@ class Assembly:
         self.settings = settings
         self.access = Access.of(settings)
         self.principal = self.access.principal(principal)
-        self.store = DocumentStore(workspace)
+        self.store = DocumentStore.of(workspace, settings.stores)
         self.encoder = MiniLM(threads=settings.small_model.threads)
         self.retriever = HybridRetriever(workspace, self.store, self.encoder)
         self.reader = SpanReader(threads=settings.small_model.threads)

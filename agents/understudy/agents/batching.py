@@ -16,6 +16,9 @@ from understudy.agents.access.views import PermittedOutcomes
 from understudy.agents.asked import question_of
 from understudy.agents.assembly import Assembly
 from understudy.agents.batch.asking import Informed, NobodyThere, error_line
+from understudy.agents.batch.cluster.away import Away, Workers
+from understudy.agents.batch.cluster.part import Part, Question
+from understudy.agents.batch.cluster.worker import release
 from understudy.agents.batch.crew import Crew, crew
 from understudy.agents.batch.desk import Desk, KeptDesk, PassingDesk
 from understudy.agents.batch.journal import Pending
@@ -27,11 +30,11 @@ from understudy.agents.deferral.signals import Nearest
 from understudy.agents.demonstrations import Demonstrations
 from understudy.core.access import Permit, Principal
 from understudy.core.errors import ScopeError, UnderstudyError, UserError
-from understudy.core.jobs import Guarantee, Job, Query, Result, SchemaSource
+from understudy.core.jobs import Guarantee, Job, JobEngine, Query, Result, SchemaSource
 from understudy.core.machine import cores
 from understudy.core.protocols import Cancel
 from understudy.core.sqlite import now
-from understudy.core.types import Answer, Scope
+from understudy.core.types import Answer, Evidence, Scope
 from understudy.graphs.ask import AskGraph, build_draft_graph, build_settle_graph
 from understudy.graphs.run import drafted, recalled, settled
 from understudy.graphs.state import AskState, Deps, never
@@ -215,19 +218,24 @@ class Batching(Assembly):
         on_row: Callable[[Result], None] = lambda _row: None,
         principal: str | None = None,
         cancel: Cancel = never,
+        engine: JobEngine = "local",
+        workers: int | None = None,
     ) -> Job:
         """Ask what is still to be asked of a job; every answer is kept as soon as it is there.
 
         Args:
             job: its id.
-            at_once: questions in progress at once.
+            at_once: questions in progress at once, as far as this process works on them.
             on_row: told of every row that is done, once for each that is the same.
             principal: whose job it is.
             cancel: asked between tokens; true stops it, and it can be gone on with.
+            engine: who drafts: this process, or the workers of a Ray cluster. The answers are the same.
+            workers: of the cluster, if not as many as the settings say.
 
         Raises:
             ScopeError: there is no such job of theirs.
-            UserError: it is running.
+            UserError: it is running, or the cluster can't be reached, or its workers can't work.
+            MissingExtraError: the engine isn't installed.
             WorkspaceError: a database can't be written.
             Stopped: `cancel` said so, or somebody cancelled it.
         """
@@ -254,11 +262,14 @@ class Batching(Assembly):
             width, terms = at_once or PER_CORE * cores(), self._terms_of(job)
             goal = self.journal.guarantee(job)
             rounds = goal is not None and (not goal.why or bool(self.journal.standing(job)))
+            if rounds and engine == "ray":
+                raise UserError("a job with --max-quality-loss is drafted by this process; leave --engine ray out")
             with self._run_of(job, held.collection, who, terms, width, cancel, rounds) as run:
                 if rounds:
                     self._loop.run(self._in_rounds(KeptDesk(self.journal, job, keep), run, stopped))
                 else:
-                    self._loop.run(self._all(self.journal.pending(job), run, stopped, keep))
+                    crowd = self._workers(run, workers) if engine == "ray" else None
+                    self._loop.run(self._all(self.journal.pending(job), run, stopped, keep, crowd))
         return self.journal.get(job)
 
     def jobs(self, *, principal: str | None = None) -> list[Job]:
@@ -345,7 +356,9 @@ class Batching(Assembly):
             shown = self._demonstrations(terms.moment)
             yield Run(job, collection, who, terms, players, nearest, shown, at_once, cancel, guaranteed)
 
-    async def _all(self, asked: Iterable[Pending], run: Run, stopped: Cancel, keep: Keep) -> None:
+    async def _all(
+        self, asked: Iterable[Pending], run: Run, stopped: Cancel, keep: Keep, crowd: Workers | None = None
+    ) -> None:
         """Ask them all, and hand over what becomes of each; `stopped` is asked between questions."""
         await self.tooling.ready()
         deps: dict[int, Deps] = {}  # of the drafts that wait
@@ -360,8 +373,13 @@ class Batching(Assembly):
         async def settle(row: Pending, state: AskState) -> tuple[Answer, tuple[Scope, ...]]:
             return await settled(self._settle_graph, deps.pop(row.number), state)
 
+        pipeline = Pipeline(self.traffic, draft, settle, keep, stopped)
         try:
-            await Pipeline(self.traffic, draft, settle, keep, stopped).run(prefixes.announced(asked), run.at_once)
+            if crowd is None:
+                await pipeline.run(prefixes.announced(asked), run.at_once)
+            else:
+                deps_of, question = partial(self._deps_for, run=run), partial(asked_of, run=run)
+                await Away(pipeline, deps_of, question, deps, crowd).run(asked, run.at_once)
         finally:
             await asyncio.to_thread(self.deferral.renew)
 
@@ -390,9 +408,36 @@ class Batching(Assembly):
     async def _drafted(self, row: Pending, run: Run, deps: Deps, prefixes: Prefixes) -> AskState:
         """The first half of a question."""
         scope = Scope(collection=run.collection, document=row.query.document)
-        question, name = question_of(row.query.question), thread_of(row, run)
         begun = await prefixes.opening(row, deps.tools, run.crew.reading(scope))
-        return await drafted(self._draft_graph, deps, question, scope, run.who.name, name, run.job, begun)
+        return await drafted(self._draft_graph, deps, *asked_of(row, run), begun)
+
+    def _workers(self, run: Run, count: int | None) -> Workers:
+        """A cluster for a job. Raises `UserError`."""
+        if self.toolbox.further:
+            named = ", ".join(self.toolbox.further)
+            raise UserError(
+                f"workers of a cluster can't use tools that are brought along ({named}); use --engine local"
+            )
+        small, stores, threads = self.settings.small_model, self.settings.stores, self.settings.cluster.threads
+        part = Part(
+            release=release(),
+            workspace=self.workspace.root,
+            identity=self.workspace.identity(),
+            index=None,
+            documents=None if stores.documents is None else stores.documents.get_secret_value(),
+            documents_env=stores.documents_env,
+            chroma=stores.chroma,
+            collection=run.collection,
+            principal=run.who.name,
+            job=run.job,
+            model=self.model.engine.path.absolute(),
+            name=self.cast.model.name,
+            settings=small.model_copy(update={"threads": threads}),
+            shares=run.crew.planner.open_with("", Evidence()) is not None,
+            card=self.cast.playing(*self.place(run.collection), run.who).card,
+            adapters=self.workspace.adapters,
+        )
+        return Workers(self.settings, self.workspace, part, partial(self.store.revision, run.collection), count)
 
     def _deps_for(self, row: Pending, run: Run) -> Deps:
         """What one question may use: what was known when the job was begun, and nobody to wait for."""
@@ -445,6 +490,12 @@ class Run:
     """Asked between tokens."""
     guaranteed: bool = False
     """Whether something is to be promised of the job as a whole."""
+
+
+def asked_of(row: Pending, run: Run) -> Question:
+    """A row as the graph is given it. Raises `QuestionError`."""
+    scope = Scope(collection=run.collection, document=row.query.document)
+    return question_of(row.query.question), scope, run.who.name, thread_of(row, run), run.job
 
 
 def thread_of(row: Pending, run: Run) -> str:

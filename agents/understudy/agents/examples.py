@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -31,7 +30,7 @@ from sqlalchemy import (
 from understudy.agents.deferral.outcomes import role_of
 from understudy.core.access import Ground, Principal
 from understudy.core.errors import SettingsError
-from understudy.core.postgres import open_postgres, postgres_errors, postgres_url, shown
+from understudy.core.postgres import open_postgres, postgres_errors, postgres_url, secret_url, shown
 from understudy.core.provenance import behind, touched
 from understudy.core.settings import ExamplesSettings
 from understudy.core.sqlite import now, open_sqlite, workspace_errors
@@ -206,17 +205,10 @@ def own_examples(path: Path) -> ExampleDatabase:
 
 def url_of(settings: ExamplesSettings) -> tuple[str, str] | None:
     """The URL, and where it was set. Raises `SettingsError`."""
-    if settings.url is not None and settings.url_env is not None:
-        raise SettingsError("examples.url and examples.url_env exclude each other; take one out")
-    if settings.url is not None:
-        return settings.url.get_secret_value(), "examples.url"
-    if settings.url_env is not None:
-        if settings.url_env not in os.environ:
-            raise SettingsError(f"examples.url_env: the environment variable {settings.url_env} is not set")
-        return os.environ[settings.url_env], f"the environment variable {settings.url_env}"
-    if settings.workspace is not None:
+    found = secret_url(settings.url, settings.url_env, "examples.url")
+    if found is None and settings.workspace is not None:
         raise SettingsError("examples.workspace needs examples.url: a workspace's own file holds no others' examples")
-    return None
+    return found
 
 
 def set_up(db: Connection, workspace: str) -> None:

@@ -8,8 +8,12 @@ from typing import Literal
 from understudy.core.data import Data
 from understudy.core.types import Answer
 
-__all__ = ["Guarantee", "Job", "JobStatus", "Query", "Result", "SchemaSource"]
+__all__ = [
+    "Between", "Guarantee", "Job", "JobEngine", "JobStatus", "Plan", "Query", "Result", "SchemaSource",
+]  # fmt: skip
 
+JobEngine = Literal["local", "ray"]
+"""Who drafts the questions of a job: the process that runs it, or the workers of a Ray cluster."""
 JobStatus = Literal["running", "interrupted", "cancelled", "done"]
 """`interrupted`: it ended before it was done, for whatever reason; it can be gone on with."""
 

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydantic import SecretStr
 from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from understudy.core.errors import MissingExtraError, SettingsError, WorkspaceError
 
-__all__ = ["open_postgres", "postgres_errors", "postgres_url", "shown"]
+__all__ = ["open_postgres", "postgres_errors", "postgres_url", "secret_url", "shown"]
 
 DRIVER = "postgresql+psycopg"
 SHOWABLE = ("host", "port")
 """Parameters of a URL that hold no secret."""
+
+
+def secret_url(url: SecretStr | None, env: str | None, key: str) -> tuple[str, str] | None:
+    """A URL that may hold a password, and where it was set; `None` where it wasn't. Raises `SettingsError`.
+
+    Args:
+        url: as the settings have it.
+        env: name of the environment variable that holds it instead.
+        key: of the URL in the settings; that of the variable's name ends in `_env`.
+    """
+    if url is not None and env is not None:
+        raise SettingsError(f"{key} and {key}_env exclude each other; take one out")
+    if url is not None:
+        return url.get_secret_value(), key
+    if env is None:
+        return None
+    if env not in os.environ:
+        raise SettingsError(f"{key}_env: the environment variable {env} is not set")
+    return os.environ[env], f"the environment variable {env}"
 
 
 def postgres_url(text: str, where: str) -> URL:
@@ -36,9 +57,16 @@ def shown(url: URL) -> str:
     return url.set(query=query).render_as_string(hide_password=True)
 
 
-def open_postgres(url: URL) -> Engine:
-    """An engine, whose connections are tried before they are used. Raises `MissingExtraError` without a driver."""
-    patience = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+def open_postgres(url: URL, *, reads: bool = False) -> Engine:
+    """An engine, whose connections are tried before they are used. Raises `MissingExtraError` without a driver.
+
+    Args:
+        url: of the database.
+        reads: whether nothing may be written through it.
+    """
+    patience: dict[str, object] = {} if "connect_timeout" in url.query else {"connect_timeout": 10}
+    if reads:
+        patience["options"] = "-c default_transaction_read_only=on"
     try:
         # Statements hold people's documents: no error is to repeat them.
         return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args=patience)
@@ -47,12 +75,12 @@ def open_postgres(url: URL) -> Engine:
 
 
 @contextmanager
-def postgres_errors(url: URL) -> Iterator[None]:
-    """Errors of a database, and of what was read from it, as `WorkspaceError`."""
+def postgres_errors(url: URL, table: str = "[examples]") -> Iterator[None]:
+    """Errors of a database, and of what was read from it, as `WorkspaceError`; `table` is that of its settings."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        advice = "see that the server runs, and that [examples] in understudy.toml is right"
+        advice = f"see that the server runs, and that {table} in understudy.toml is right"
         raise WorkspaceError(f"the database {shown(url)} can't be reached ({line(error)}); {advice}") from error
     except SQLAlchemyError as error:
         advice = "see that its user may create, read and write tables there"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import regex
 from pydantic import Field, SecretStr, ValidationError, field_validator
 
+from understudy.core.cluster_settings import ClusterSettings, StoresSettings
 from understudy.core.errors import SettingsError
 from understudy.core.mcp_settings import McpSettings
 from understudy.core.settings_errors import settings_error
@@ -275,6 +276,8 @@ class Settings(Table):
     privacy: PrivacySettings = PrivacySettings()
     audit: AuditSettings = AuditSettings()
     server: ServerSettings = ServerSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    stores: StoresSettings = StoresSettings()
     mcp: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,30}$")], McpSettings] = {}
 
     @field_validator("principals")

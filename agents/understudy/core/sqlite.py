@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,7 +18,7 @@ from understudy.core.errors import WorkspaceError
 from understudy.core.provenance import fingerprint
 from understudy.core.types import Scope
 
-__all__ = ["add_columns", "leads_to", "now", "open_sqlite", "scrub", "workspace_errors"]
+__all__ = ["add_columns", "leads_to", "now", "open_sqlite", "read_sqlite", "scrub", "workspace_errors"]
 
 
 def open_sqlite(path: Path) -> Engine:
@@ -25,6 +26,12 @@ def open_sqlite(path: Path) -> Engine:
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
     event.listen(engine, "connect", set_pragmas)
     return engine
+
+
+def read_sqlite(path: Path) -> Engine:
+    """An engine that writes nothing, and makes no file where there is none."""
+    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})
+    return create_engine(url, connect_args={"timeout": 30})
 
 
 @contextmanager

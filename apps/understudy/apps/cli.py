@@ -308,8 +308,8 @@ def bench(
         str,
         typer.Argument(
             help="retrieval, reader, agent, starter, health, steps, deferral, cache, learn-cuad, learn-tatqa, "
-            "shuffled, memory, memory-gpu, swap, serve, soak, access, egress, redaction, sensitivity, attacks, audit, "
-            "ingest, batch, startup or code"
+            "shuffled, memory, memory-gpu, swap, serve, cluster, soak, access, egress, redaction, sensitivity, "
+            "attacks, audit, ingest, batch, startup or code"
         ),
     ],
     data: Annotated[Path, typer.Option(help="A folder of data sets.")] = Path("../shared/data"),

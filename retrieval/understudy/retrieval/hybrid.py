@@ -71,10 +71,16 @@ Pieces = Opened | Whole
 
 
 class HybridRetriever:
-    """Passages of a collection, or of one of its documents, for a query."""
+    """Passages of a collection, or of one of its documents, for a query.
 
-    def __init__(self, workspace: Workspace, store: Documents, encoder: Encoder) -> None:
-        self._folder = workspace.index / "bm25"
+    Args:
+        workspace: where a collection's index of words is kept for the next start; `None` keeps none.
+        store: the documents.
+        encoder: of queries.
+    """
+
+    def __init__(self, workspace: Workspace | None, store: Documents, encoder: Encoder) -> None:
+        self._folder = None if workspace is None else workspace.index / "bm25"
         self._store = store
         self.encoder = encoder
         self._lexical: dict[str, tuple[int, Any, list[int]]] = {}
@@ -203,10 +209,12 @@ class HybridRetriever:
     def forget(self, collection: str) -> None:
         """Delete what is kept of a collection's words; the next question makes it anew."""
         self._lexical.pop(collection, None)
-        shutil.rmtree(self._place(collection), ignore_errors=True)
+        place = self._place(collection)
+        if place is not None:
+            shutil.rmtree(place, ignore_errors=True)
 
-    def _place(self, collection: str) -> Path:
-        return self._folder / hashlib.sha256(collection.encode()).hexdigest()[:24]
+    def _place(self, collection: str) -> Path | None:
+        return None if self._folder is None else self._folder / hashlib.sha256(collection.encode()).hexdigest()[:24]
 
     def _collection_ranking(self, query: str, collection: str) -> list[int]:
         revision = self._store.revision(collection)
@@ -220,12 +228,12 @@ class HybridRetriever:
 
     def _load_or_build(self, collection: str, revision: int) -> tuple[Any, list[int]]:
         folder = self._place(collection)
-        stamp = folder / "revision"
-        if stamp.exists() and stamp.read_text() == str(revision):
+        if folder is not None and kept_at(folder) == str(revision):
             return bm25s.BM25.load(str(folder)), np.load(folder / "keys.npy").tolist()
         pool = self._store.passages(collection)
         index = bm25_index([body(p) for p in pool.values()])
-        save(index, list(pool), folder, revision)
+        if folder is not None:
+            save(index, list(pool), folder, revision)
         return index, list(pool)
 
 
@@ -256,6 +264,12 @@ def filled(
         for k in chosen
         if k in found
     ]
+
+
+def kept_at(folder: Path) -> str | None:
+    """The revision that an index was kept at."""
+    stamp = folder / "revision"
+    return stamp.read_text() if stamp.exists() else None
 
 
 def save(index: Any, keys: list[int], folder: Path, revision: int) -> None:

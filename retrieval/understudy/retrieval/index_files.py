@@ -19,7 +19,7 @@ from chromadb.config import Settings
 
 from understudy.core.sqlite import scrub
 
-__all__ = ["blank_unused", "open_index", "tidy_index"]
+__all__ = ["blank_unused", "client_of", "copied_index", "open_index", "quiet", "tidy_index"]
 
 SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """How Chroma names the folder of a segment."""
@@ -31,12 +31,26 @@ BLOCK = 1 << 20
 def open_index(folder: Path) -> Any:
     """A client. Raises Chroma's errors, and `ValueError`."""
     blank_unused(folder)  # a process that was killed had no time to
+    return client_of(folder)
+
+
+def copied_index(folder: Path, copy: Path) -> None:
+    """Copy an index that nobody writes to meanwhile, for processes that read it: opening one touches its files."""
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("bm25"))
+
+
+def client_of(folder: Path) -> Any:
+    """A client of a folder as it is. Raises Chroma's errors, and `ValueError`."""
     try:
-        quiet = Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
-        return chromadb.PersistentClient(str(folder), settings=quiet)
+        return chromadb.PersistentClient(str(folder), settings=quiet())
     except AttributeError as error:
         # What Chroma raises for a broken folder from the second try in one process on: it keeps a half-open client.
         raise ValueError(f"{folder.name} can't be opened") from error
+
+
+def quiet() -> Settings:
+    """Nothing is told to anybody. Each client has its own: Chroma writes into them."""
+    return Settings(anonymized_telemetry=False, chroma_otel_collection_endpoint="")
 
 
 def blank_unused(folder: Path) -> bool:

@@ -1,112 +1,74 @@
-"""Documents, passages and vectors on disk: one SQLite file and one Chroma folder, kept in step.
+"""Documents, passages and vectors: rows in SQLite or Postgres and an index of Chroma, kept in step.
 
 A document counts once its vectors are in: its row is marked complete last (and incomplete first, when it goes), and
-incomplete ones are cleared when the store opens. A lost index is made again from the passages. Errors of SQLite and
-Chroma become `WorkspaceError` here.
+incomplete ones are cleared when the store opens. A lost index is made again from the passages. Errors of the databases
+become `WorkspaceError` here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
-from chromadb.errors import ChromaError
 from numpy.typing import NDArray
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import delete, func, insert, select, update
 
+from understudy.core.cluster_settings import StoresSettings
 from understudy.core.errors import WorkspaceError
-from understudy.core.sqlite import open_sqlite
 from understudy.core.types import Document, Mark, Passage
 from understudy.core.workspace import Workspace
-from understudy.retrieval.index_files import blank_unused, open_index, tidy_index
+from understudy.retrieval.stores import Index, Rows, stores_of
+from understudy.retrieval.tables import collections, documents, metadata, passages
 
 __all__ = ["DocumentStore", "Entry"]
 
-metadata = MetaData()
-collections = Table(
-    "collections",
-    metadata,
-    Column("name", String, primary_key=True),
-    Column("sensitivity", String),
-    Column("revision", Integer, default=0),
-)
-documents = Table(
-    "documents",
-    metadata,
-    Column("collection", String, primary_key=True),
-    Column("id", String, primary_key=True),
-    Column("title", String),
-    Column("version", String),
-    Column("source", String),
-    Column("text", Text),
-    Column("marks", Text),
-    Column("complete", Boolean, default=False),
-)
-passages = Table(
-    "passages",
-    metadata,
-    Column("row", Integer, primary_key=True),
-    Column("collection", String, index=True),
-    Column("document", String, index=True),
-    Column("body", Text),
-    Column("table", Boolean),
-)
-
+OWN_FILES = StoresSettings()
 Entry = tuple[str, str, str]
 """A document's id, version and source."""
 
 
 class DocumentStore:
-    """What has been ingested into a workspace."""
+    """What has been ingested into a workspace.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._engine = open_sqlite(workspace.documents)
+    Args:
+        rows: texts and passages.
+        index: vectors.
+    """
+
+    def __init__(self, rows: Rows, index: Index) -> None:
+        self._rows, self._engine, self._index = rows, rows.engine, index
         with self._guard():
-            metadata.create_all(self._engine)
-            self._chroma: Any = open_index(self._workspace.index)
-            self._clear_incomplete()
+            if not rows.reads:
+                rows.set_up()
+                metadata.create_all(self._engine)
+            self._chroma: Any = index.client()
+            if not rows.reads:
+                self._clear_incomplete()
+
+    @classmethod
+    def of(cls, workspace: Workspace, settings: StoresSettings = OWN_FILES) -> DocumentStore:
+        """The store that a workspace's settings name, its own files by default.
+
+        Raises `SettingsError`, `MissingExtraError`, `WorkspaceError`.
+        """
+        return cls(*stores_of(settings, workspace))
 
     def close(self) -> None:
         """Close the database and the index; once is enough, twice does no harm."""
         self._engine.dispose()
-        if self._chroma is not None:
-            self._chroma.close()
-            self._chroma = None
-            blank_unused(self._workspace.index)
+        self._index.close()
 
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, ChromaError, sqlite3.Error, OSError, ValueError) as error:
-            why = (str(error) or type(error).__name__).splitlines()[0]
-            raise WorkspaceError(
-                f"workspace {self._workspace.root} is corrupt or unwritable ({why}); "
-                "restore it from a backup, or ingest again into a new one"
-            ) from error
+    def _guard(self) -> AbstractContextManager[None]:
+        return self._rows.errors()
 
     def _vectors(self, collection: str) -> Any:
-        name = "c-" + hashlib.sha256(collection.encode()).hexdigest()[:24]
+        name = "c-" + hashlib.sha256(f"{self._index.prefix}{collection}".encode()).hexdigest()[:24]
+        if self._rows.reads:
+            return self._chroma.get_collection(name, embedding_function=None)
         return self._chroma.get_or_create_collection(
             name, metadata={"name": collection}, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
         )
@@ -157,7 +119,7 @@ class DocumentStore:
         query = select(documents.c.id, documents.c.version, documents.c.source)
         query = query.where(documents.c.collection == collection, documents.c.complete.is_(True))
         with self._guard(), self._engine.connect() as db:
-            return [(str(i), str(v), str(s)) for i, v, s in db.execute(query.order_by(documents.c.id))]
+            return sorted((str(i), str(v), str(s)) for i, v, s in db.execute(query))  # databases sort in their own ways
 
     def version(self, collection: str, document: str) -> str | None:
         """The version of a complete document; `None` where there is none."""
@@ -214,7 +176,7 @@ class DocumentStore:
     def written(self) -> None:
         """Say that many documents were put, and that nobody puts any more just now."""
         with self._guard():
-            blank_unused(self._workspace.index)
+            self._index.written()
 
     def _touch(self, db: Any, collection: str) -> None:
         where = collections.c.name == collection
@@ -277,7 +239,7 @@ class DocumentStore:
         rows = dict(zip(found["ids"], found["embeddings"], strict=True))
         if any(str(k) not in rows for k in keys):
             raise WorkspaceError(
-                f"workspace {self._workspace.root} has lost vectors of collection {collection!r}; "
+                f"the workspace has lost vectors of collection {collection!r}; "
                 "ingest anything into that collection again, and they are made anew"
             )
         return np.array([rows[str(k)] for k in keys], dtype=np.float32)
@@ -320,6 +282,6 @@ class DocumentStore:
             else:
                 self._chroma.delete_collection(self._vectors(collection).name)
                 self._add_vectors(collection, list(held), list(held.values()))
-            self._chroma.close()
-            tidy_index(self._workspace.index)
-            self._chroma = open_index(self._workspace.index)
+            self._index.tidied()
+            self._chroma = self._index.client()
+            self._rows.scrub("documents", "passages")

@@ -99,6 +99,11 @@ class LocalToolBox:
         """All that are on offer now."""
         return (*self._always, *self._coming().values())
 
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of those on offer now that are not its own."""
+        return (*self._extra, *self._coming())
+
     def _coming(self) -> dict[str, BaseTool]:
         return {t.name: t for t in self._more() if t.name not in RESERVED and t.name not in self._extra}
 

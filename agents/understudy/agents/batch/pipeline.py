@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ WAITING = 64
 """Drafts that wait for an expert at most: then no more are made, until one is answered."""
 KEPT = "the job was stopped; what is answered is kept"
 
+Work = Callable[[Pending], Awaitable[None]]
 Keep = Callable[[Pending, Answer | UnderstudyError, tuple[Scope, ...]], None]
 """What is done with an answer, or with an error, and what it rests on."""
 
@@ -31,14 +32,14 @@ class Pipeline:
 
     Args:
         traffic: of the workspace: what becomes of a row is kept before a document behind it can be erased.
-        draft: the first half of a question.
+        draft: the first half of a question; `None` where it is put off.
         settle: the second.
         keep: takes what became of a row, in whatever order.
         stopped: asked before every row; true ends it.
     """
 
     traffic: Traffic
-    draft: Callable[[Pending], Awaitable[AskState]]
+    draft: Callable[[Pending], Awaitable[AskState | None]]
     settle: Callable[[Pending, AskState], Awaitable[tuple[Answer, tuple[Scope, ...]]]]
     keep: Keep
     stopped: Cancel
@@ -53,6 +54,23 @@ class Pipeline:
             Stopped: `stopped` said so, or a draft was stopped.
             UnderstudyError: the first that `keep` raised.
         """
+        await self._all(lambda work: each(rows, at_once, work))
+
+    async def follow(self, rows: AsyncIterator[Pending]) -> None:
+        """The same, with rows that come when they have been drafted elsewhere: `draft` only takes the draft up.
+
+        Raises:
+            Stopped: `stopped` said so, or `rows` was stopped.
+            UnderstudyError: the first that `keep` raised, or that `rows` did.
+        """
+
+        async def all_of(work: Work) -> None:
+            async for row in rows:
+                await work(row)
+
+        await self._all(all_of)
+
+    async def _all(self, begun: Callable[[Work], Awaitable[None]]) -> None:
         room, errors = asyncio.Semaphore(WAITING), list[UnderstudyError]()
         async with asyncio.TaskGroup() as settling:
 
@@ -67,7 +85,7 @@ class Pipeline:
                         settling.create_task(self._settled(row, state, held.pop_all(), room, errors))
 
             try:
-                await each(rows, at_once, work)
+                await begun(work)
             except Stopped as error:
                 errors.append(error)
         if errors:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -20,7 +20,7 @@ from understudy.core.errors import Stopped, UserError
 if TYPE_CHECKING:
     from understudy.agents import Agent
     from understudy.apps.batch.schema import Loaded
-    from understudy.core.jobs import Job, Query
+    from understudy.core.jobs import Job, JobEngine, Query
 
 __all__ = ["batch", "jobs"]
 
@@ -33,6 +33,10 @@ EachDocument = Annotated[
     bool, typer.Option("--each-document", help="Ask every question of every document of the collection.")
 ]
 AtOnce = Annotated[int | None, typer.Option(min=1, max=1000, help="Questions in progress at once.")]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option(help="Who drafts: this process, or the workers of a Ray cluster.")
+]
+Crowd = Annotated[int | None, typer.Option("--workers", min=1, help="Of --engine ray; else as the settings say.")]
 
 
 class QuestionsFirst(TyperGroup):
@@ -77,6 +81,8 @@ def run(
         float | None, typer.Option(help="With which that is promised; by default as the settings say.")
     ] = None,
     at_once: AtOnce = None,
+    engine: Engine = "local",
+    workers: Crowd = None,
     as_json: Json = False,
 ) -> None:
     """Answer a file's questions, or fill a schema from documents. The same command goes on with what was broken off."""
@@ -103,7 +109,7 @@ def run(
             confidence=confidence,
             extracts=None if fills is None else fills.source,
         )
-        done = carried_out(agent, job, at_once, fills)
+        done = carried_out(agent, job, at_once, fills, engine, workers)
     report(done, as_json)
 
 
@@ -170,7 +176,14 @@ def cancel_job(context: typer.Context, job: JobId) -> None:
 
 
 @jobs.command("resume")
-def resume_job(context: typer.Context, job: JobId, at_once: AtOnce = None, as_json: Json = False) -> None:
+def resume_job(
+    context: typer.Context,
+    job: JobId,
+    at_once: AtOnce = None,
+    engine: Engine = "local",
+    workers: Crowd = None,
+    as_json: Json = False,
+) -> None:
     """Go on with a job that was broken off or cancelled, with the questions that it was begun with."""
     from understudy.apps.batch.results import check_output
     from understudy.apps.batch.schema import load_again
@@ -179,7 +192,7 @@ def resume_job(context: typer.Context, job: JobId, at_once: AtOnce = None, as_js
         held = agent.job(job)
         check_output(Path(held.output), held.written)
         fills = None if held.extracts is None else load_again(held.extracts)
-        done = carried_out(agent, held, at_once, fills)
+        done = carried_out(agent, held, at_once, fills, engine, workers)
     report(done, as_json)
 
 
@@ -212,7 +225,9 @@ def queries_over(
     return of_each(queries, documents) if fills is None else queries_of(fills.extraction.fields, documents)
 
 
-def carried_out(agent: Agent, job: Job, at_once: int | None, fills: Loaded | None) -> Job:
+def carried_out(
+    agent: Agent, job: Job, at_once: int | None, fills: Loaded | None, engine: JobEngine, workers: int | None
+) -> Job:
     """Ask what is left of a job, and write its results with a report beside them. Raises `Stopped`."""
     from understudy.apps.batch.columns import Answers
     from understudy.apps.batch.present import guaranteed
@@ -227,7 +242,7 @@ def carried_out(agent: Agent, job: Job, at_once: int | None, fills: Loaded | Non
         err.print(f"job {job.id}: {job.done} of {job.total} are known already", highlight=False, markup=False)
     with showing(job, err) as (tally, note):
         try:
-            done = agent.run_job(job.id, at_once=at_once, on_row=note)
+            done = agent.run_job(job.id, at_once=at_once, on_row=note, engine=engine, workers=workers)
         except Stopped as error:
             left = agent.job(job.id)
             raise Stopped(

@@ -64,6 +64,7 @@ SUITES: Mapping[str, Callable[[Wanted], dict[str, Any]]] = {
     "access": suite("access.access", "limit", "seed"),
     "swap": suite("swapping.swap", "limit", "seed"),
     "serve": suite("serving.serve", "limit"),
+    "cluster": suite("cluster.cluster", "data", "out", "limit", "seed"),
     "soak": suite("soaking.soak", "limit", "seed"),
     "egress": suite("egress.egress", "data", "limit", "seed"),
     "redaction": suite("redaction.redaction", "data", "limit", "seed"),
@@ -84,7 +85,8 @@ def run(name: str, data: Path, out: Path, limit: int | None, seed: int, compare:
         out: where results go; workspaces are kept in `workspaces` under it, ignored by git.
         limit: at most so many questions of each set (documents of `ingest` and `batch`, runs of `startup`, steps of
             `memory` and `memory-gpu`, candidates of `shuffled`, questions of each load of `serve`, minutes of `soak`,
-            checks of `access`, planted values of `egress`, attacks of `attacks`, records of `audit`).
+            contracts of `cluster`, checks of `access`, planted values of `egress`, attacks of `attacks`, records of
+            `audit`).
         seed: of samples, bootstrap and random weights.
         compare: other small models that suite `starter` measures too, each as NAME=PATH.
 

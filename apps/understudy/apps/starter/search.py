@@ -34,7 +34,7 @@ class TrainingIndex:
         with gzip.open(source, "wt", encoding="utf-8") as lines:
             lines.writelines(json.dumps(d) + "\n" for d in kept)
         workspace = Workspace.open(out / "workspace")
-        store, encoder = DocumentStore(workspace), MiniLM()
+        store, encoder = DocumentStore.of(workspace), MiniLM()
         ingest(store, encoder, [source])
         self.texts = [d["text"][:600] for d in kept if d["id"].startswith("squad")]
         """Beginnings of the articles' paragraphs: words for generated tables."""
