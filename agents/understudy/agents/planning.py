@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from understudy.agents.batch.estimate import Sampled, plan_of
 from understudy.agents.batch.journal import Pending
 from understudy.agents.batch.prefix import Prefixes
-from understudy.agents.batching import PER_CORE, Batching, Run
 from understudy.agents.recorded import BYTES_PER_TOKEN, cost, sent_bytes
+from understudy.agents.working import PER_CORE, Run, Working
 from understudy.core.errors import QuestionError, UnderstudyError
 from understudy.core.jobs import Plan, Query
 from understudy.core.machine import cores
@@ -29,7 +29,7 @@ REPLY = 4
 PRICED_BY = "four bytes a token, and replies of a quarter of the longest"
 
 
-class Planning(Batching):
+class Planning(Working):
     """Estimates of jobs."""
 
     def plan_job(

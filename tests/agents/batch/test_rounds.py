@@ -13,7 +13,7 @@ import pytest
 from fake_openai import FakeOpenAI, serving
 from sqlalchemy import update
 
-from understudy.agents import Agent, batching
+from understudy.agents import Agent, working
 from understudy.agents.batch import rounds
 from understudy.agents.batch.journal import Journal
 from understudy.agents.batch.tables import rows
@@ -39,7 +39,7 @@ def says(hours: dict[str, str]) -> Callable[[str], dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def drawn_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """The moment of a job decides which rows are drawn, and of so few rows a draw may want all."""
-    monkeypatch.setattr(batching, "now", lambda: "2026-01-02T03:04:05+00:00")
+    monkeypatch.setattr(working, "now", lambda: "2026-01-02T03:04:05+00:00")
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_rows_that_are_the_same_count_each_and_are_asked_once(opened: Agent, exp
 
 async def test_a_batch_in_memory_says_what_it_promises(opened: Agent, expert: FakeOpenAI) -> None:
     told: list[Guarantee] = []
-    found = await opened.abatch(QUERIES, max_quality_loss=LOSS, confidence=0.8, on_guarantee=told.append)
+    found = await opened.abatch(QUERIES, job="b", max_quality_loss=LOSS, confidence=0.8, on_guarantee=told.append)
     assert [g.given for g in told] == [True]
     assert told[0].confidence == 0.8
     assert len(expert.requests) == sum(a.route == "expert" for a in found) < len(CITIES)
