@@ -165,6 +165,7 @@ def killed(folder: Path, output: Path, after: float) -> int:
     return process.wait()
 
 
+@pytest.mark.timeout(1800)  # fifty starts of a program
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_the_same_command_gives_what_an_unbroken_run_gives(
     folder: Path, expert: FakeOpenAI, kills: int
