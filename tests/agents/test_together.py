@@ -11,7 +11,7 @@ import pytest
 from understudy.agents.decoding import Generated
 from understudy.agents.engine import Engine
 from understudy.agents.small_model import starter_path
-from understudy.agents.together import Together
+from understudy.agents.together import Part, Together, Wanted
 from understudy.core.errors import InternalError, QuestionError, Stopped
 
 GRAMMAR = "start: /[a-z ]{12,24}/"
@@ -135,3 +135,27 @@ def test_who_waits_when_it_is_closed_is_told(engine: Engine) -> None:
         thread.join(30)
         assert not thread.is_alive()
     assert errors
+
+
+def test_what_was_read_can_be_dropped(engine: Engine) -> None:
+    together = Together(engine, sequences=2, threads=1)
+    text = prompt(engine, LONG)
+    together.generate(text, GRAMMAR, limit=24)
+    assert together.generate(text, GRAMMAR, limit=24).counts.reused > 0
+    together.forget()
+    assert together.generate(text, GRAMMAR, limit=24).counts.reused == 0
+    together.close()
+    together.forget()
+
+
+def test_who_loses_its_cells_twice_loses_no_token(engine: Engine) -> None:
+    together = Together(engine, sequences=3, threads=1)
+    one, other, third = together._slots
+    for slot in (one, other, third):
+        slot.busy = True
+    one.cached, other.cached, third.cached = [*range(100), 7, 8], [*range(100), 9], [5]
+    head = Part(Wanted(third, [1], 0, False), 1)
+    for _ in range(4):
+        together._made_room([head])
+    assert [one.cached + one.owed, other.cached + other.owed] == [[*range(100), 7, 8], [*range(100), 9]]
+    together.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -171,6 +171,8 @@ class Assembly:
             self.access.label,
             self.demonstrations.forget,
         )
+        self.forgetting: list[Callable[[], None]] = []
+        """What to call where a document is erased, for as long as a job runs."""
         self._held = ExitStack()
         self.traffic = Traffic()
         untied = Untied(self.ledger, self.egress.vaults, self.egress.approvals, self.store.listing)
@@ -194,7 +196,15 @@ class Assembly:
             ),
             self.store.entries,
             lambda: traced(self.records, self.example_store),
-            Forgetful(self.example_store, self.demonstrations, nearest, self.model, self.deferral, self.egress.forget),
+            Forgetful(
+                self.example_store,
+                self.demonstrations,
+                nearest,
+                self.model,
+                self.deferral,
+                self.egress.forget,
+                self.forgetting,
+            ),
             self.audit,
         )
 

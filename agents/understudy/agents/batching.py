@@ -109,7 +109,9 @@ class Batching(Working):
         same: dict[tuple[str, str | None, str | None], list[int]] = {}
         for number, query in enumerate(queries):
             same.setdefault((query.question, query.document, query.problem), []).append(number)
-        asked = [Pending(at[0], f"{call}-{at[0]}", "", queries[at[0]]) for at in same.values()]
+        first = {query.document: number for number, query in reversed(list(enumerate(queries)))}
+        asked = [Pending(at[0], digest_of({call: str(at[0])}), "", queries[at[0]]) for at in same.values()]
+        asked.sort(key=lambda row: first[row.query.document])  # those of one document after each other
         found: dict[int, Answer | UnderstudyError] = {}
 
         def keep(row: Pending, outcome: Answer | UnderstudyError, _rests_on: tuple[Scope, ...]) -> None:

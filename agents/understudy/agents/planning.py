@@ -65,7 +65,7 @@ class Planning(Working):
         drawn = random.Random(seed).sample(list(known.values()), min(sample, len(known)))
         drawn.sort(key=lambda query: query.document or "")
         call, width = uuid.uuid4().hex, at_once or PER_CORE * cores()
-        rows = [Pending(number, f"{call}-{number}", "", query) for number, query in enumerate(drawn)]
+        rows = [Pending(number, f"{number}-{call}", "", query) for number, query in enumerate(drawn)]
         with self._run_of(f"plan-{call}", collection, who, self._terms(), width, never) as run:
             found, wall_s = self._loop.run(self._sampled(rows, run))
         return plan_of(found, wall_s, len(known), seed, PRICED_BY)

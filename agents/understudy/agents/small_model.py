@@ -84,6 +84,7 @@ class SmallModel:
         self._lock = threading.Lock()
         self._remembering = threading.Lock()
         self._generate: Generate | None = None
+        self._many: Together | None = None
 
     @property
     def tools(self) -> tuple[BaseTool, ...]:
@@ -139,7 +140,7 @@ class SmallModel:
         apart = not self.profile.writes
         many = Together(self.engine, sequences=sequences, threads=threads, adapter=self.adapter, apart=apart)
         view = self._view()
-        view._generate = many.generate
+        view._generate, view._many = many.generate, many
         try:
             yield view
         finally:
@@ -148,7 +149,7 @@ class SmallModel:
     def _view(self) -> SmallModel:
         view = copy.copy(self)
         view._steps = OrderedDict()  # the same text may be other tokens under another adapter
-        view._generate = None
+        view._generate = view._many = None
         return view
 
     def _alone(
@@ -175,6 +176,8 @@ class SmallModel:
             with self._remembering:
                 self._steps.clear()
             self.engine.forget()
+        if self._many is not None:
+            self._many.forget()
 
     def open(self, question: str, history: Sequence[tuple[str, str]]) -> list[Message]:
         """The transcript's first messages."""

@@ -119,6 +119,7 @@ class Together:
         self._changed = threading.Condition()
         self._arrivals: list[Arrival] = []
         self._waiting: list[Wanted] = []
+        self._forgetting: list[threading.Event] = []
         self._closed = False
         self.spent = 0.0
         """Seconds inside llama.cpp."""
@@ -200,20 +201,54 @@ class Together:
 
     def _work(self) -> None:
         """The only thread that calls llama.cpp."""
+        try:
+            self._serve()
+        finally:
+            self._dismiss()
+
+    def _serve(self) -> None:
         while True:
             with self._changed:
-                while not self._closed and not self._admitted() and not self._waiting:
+                while not self._closed and not self._admitted() and not self._waiting and not self._forgetting:
                     self._changed.wait()
                 if self._closed:
-                    break
+                    return
+                if self._forgetting:
+                    self._forgot()
                 parts = taken(self._waiting[:1] if self._apart else self._waiting)
             if parts:
                 self._compute(parts)
-        for arrival in self._arrivals:
+
+    def _dismiss(self) -> None:
+        """Tell all who wait that nothing comes."""
+        with self._changed:
+            self._closed = True
+            arrivals, waiting, forgetting = self._arrivals, self._waiting, self._forgetting
+        for arrival in arrivals:
             arrival.come.set()
-        for wanted in self._waiting:
+        for wanted in waiting:
             wanted.failed = "the small model was closed while it was asked"
             wanted.done.set()
+        for forgotten in forgetting:
+            forgotten.set()
+
+    def forget(self) -> None:
+        """Drop what was read for steps that have ended."""
+        forgotten = threading.Event()
+        with self._changed:
+            if self._closed:
+                return
+            self._forgetting.append(forgotten)
+            self._changed.notify()
+        forgotten.wait()
+
+    def _forgot(self) -> None:
+        for slot in self._slots:
+            if not slot.busy:
+                self._clear(slot)
+        for forgotten in self._forgetting:
+            forgotten.set()
+        self._forgetting = []
 
     def _admitted(self) -> bool:
         """Give slots to those who wait for one, as far as there are any."""
@@ -231,7 +266,7 @@ class Together:
         same = shared(source.cached, prompt)
         if self._shares and any(shared(slot.target, prompt) >= same + WORTH for slot in self._slots if slot.busy):
             return False
-        if self._shares and not self._fits(arrival):
+        if not self._apart and not self._fits(arrival):
             return False
         lost = len(source.cached) - same
         own = not source.busy and (
@@ -247,7 +282,8 @@ class Together:
     def _fits(self, arrival: Arrival) -> bool:
         """Whether there are cells for one more beside those in progress; alone, each has enough."""
         busy = [slot for slot in self._slots if slot.busy]
-        read = size_of([*(slot.target for slot in busy), arrival.prompt])
+        prompts = [*(slot.target for slot in busy), arrival.prompt]
+        read = size_of(prompts) if self._shares else sum(map(len, prompts))
         return not busy or read + sum(slot.reserved for slot in busy) + arrival.after <= self._cells
 
     def _reused(self, slot: Slot, source: Slot, same: int) -> int:
@@ -290,7 +326,10 @@ class Together:
                 if not problem and wanted.wants(at):
                     wanted.rows.append(row(self._context, index, self._engine.vocabulary.size))
                 index += 1
-            wanted.slot.cached += wanted.ids[wanted.at : wanted.at + part.count]
+            if problem:
+                self._clear(wanted.slot)
+            else:
+                wanted.slot.cached += wanted.ids[wanted.at : wanted.at + part.count]
             wanted.at += part.count
             wanted.seconds += seconds * part.count / total
             wanted.failed = problem
@@ -323,10 +362,11 @@ class Together:
             own = self._unshared(slot) or len(slot.cached)
             parts[:] = [part for part in parts if part.wanted.slot is not slot]
             kept = len(slot.cached) - own
-            held, pending = slot.cached[kept:], next((w for w in self._waiting if w.slot is slot), None)
+            read, pending = slot.cached, next((w for w in self._waiting if w.slot is slot), None)
             self._cut(slot, kept)
+            held = read[len(slot.cached) :]  # a state that can't be cut back is gone whole
             if pending is None:
-                slot.owed = held
+                slot.owed = held + slot.owed
             else:  # what of it was done is a part of what was read
                 done = pending.at
                 pending.ids = held + pending.ids[done:]

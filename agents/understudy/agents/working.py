@@ -121,7 +121,13 @@ class Working(Assembly):
         with crew(self.cast.playing(*self.place(collection), who), documents, at_once) as players:
             nearest = Nearest(players.encoder.embed_documents, known)
             shown = self._demonstrations(terms.moment)
-            yield Run(job, collection, who, terms, players, nearest, shown, at_once, cancel, guaranteed)
+            held = (players.forget, nearest.forget, shown.forget)
+            self.forgetting += held
+            try:
+                yield Run(job, collection, who, terms, players, nearest, shown, at_once, cancel, guaranteed)
+            finally:
+                for forget in held:
+                    self.forgetting.remove(forget)
 
     async def _all(
         self, asked: Iterable[Pending], run: Run, stopped: Cancel, keep: Keep, crowd: Workers | None = None
@@ -175,7 +181,8 @@ class Working(Assembly):
     async def _drafted(self, row: Pending, run: Run, deps: Deps, prefixes: Prefixes) -> AskState:
         """The first half of a question."""
         scope = Scope(collection=run.collection, document=row.query.document)
-        begun = await prefixes.opening(row, deps.tools, run.crew.reading(scope))
+        version = await asyncio.to_thread(run.crew.reading, scope)
+        begun = await prefixes.opening(row, deps.tools, version)
         return await drafted(self._draft_graph, deps, *asked_of(row, run), begun)
 
     def _workers(self, run: Run, count: int | None) -> Workers:

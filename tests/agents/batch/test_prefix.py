@@ -16,7 +16,7 @@ from understudy.agents import Agent
 from understudy.agents.batch.prefix import Found, evidence_of, grouped
 from understudy.core.jobs import Query
 from understudy.core.settings import DeferralSettings, Settings
-from understudy.core.types import Finding, Observation, Passage
+from understudy.core.types import Answer, Finding, Observation, Passage
 from understudy.retrieval.hybrid import HybridRetriever
 
 QUESTIONS = (
@@ -116,3 +116,15 @@ def test_a_documents_evidence_is_read_once(tmp_path: Path, writer: Path, monkeyp
         assert answer.steps[0].kind == "search"
         for citation in answer.citations:
             assert citation.kind == "absence" or DOCUMENT[citation.start : citation.end] == citation.quote
+
+
+def test_a_question_that_cannot_be_asked_takes_no_other_with_it(tmp_path: Path, writer: Path) -> None:
+    for name in ("harbour.md", "quay.md"):
+        (tmp_path / name).write_text(DOCUMENT)
+    fixed = Settings(small_model=tiny_settings(writer), deferral=DeferralSettings(min_confidence=0.0, audit_rate=0.0))
+    asked = [Query(question=question, document="harbour.md") for question in (*QUESTIONS[:2], "  ", "a\x00b")]
+    asked += [Query(question=QUESTIONS[0], document="quay.md"), Query(question=QUESTIONS[2], document="harbour.md")]
+    with Agent.open(tmp_path / "w", settings=fixed) as agent:
+        agent.ingest([tmp_path / "harbour.md", tmp_path / "quay.md"])
+        found = asyncio.run(agent.abatch(asked, return_exceptions=True))
+    assert [isinstance(answer, Answer) for answer in found] == [True, True, False, False, True, True]

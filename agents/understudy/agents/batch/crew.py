@@ -56,6 +56,12 @@ class Crew:
         """The document that is held ready, as it was read; none for a whole collection."""
         return self._retriever_of(scope).reading
 
+    def forget(self) -> None:
+        """Drop what was read of documents."""
+        with self._lock:
+            self._opened.clear()
+        self.planner.forget()
+
     def _retriever_of(self, scope: Scope) -> HybridRetriever:
         if scope.document is None:
             self._retriever.check(scope)

@@ -86,7 +86,7 @@ class Pipeline:
 
             try:
                 await begun(work)
-            except Stopped as error:
+            except UnderstudyError as error:
                 errors.append(error)
         if errors:
             raise errors[0]

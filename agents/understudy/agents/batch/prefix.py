@@ -16,6 +16,7 @@ from itertools import groupby
 from understudy.agents.asked import question_of
 from understudy.agents.batch.journal import Pending
 from understudy.agents.small_model import SmallModel
+from understudy.core.errors import UnderstudyError
 from understudy.core.protocols import ToolBox
 from understudy.core.types import Evidence, Finding, Message, Observation, Passage, Scope
 from understudy.graphs.state import AskState
@@ -44,6 +45,16 @@ class Held:
     """By the number of a question's row."""
 
 
+@dataclass(eq=False)
+class Group:
+    """The questions of a document that follow each other."""
+
+    rows: Sequence[Pending]
+    document: str
+    held: asyncio.Task[Held] | None = None
+    """What was found for them, once the first has come."""
+
+
 class Prefixes:
     """The prefixes of a job's documents, each made when its first question comes.
 
@@ -55,9 +66,7 @@ class Prefixes:
     def __init__(self, planner: SmallModel, collection: str) -> None:
         self._planner, self._collection = planner, collection
         self._shares = planner.open_with("", Evidence()) is not None
-        self._rows: dict[str, list[Pending]] = {}
-        self._left: dict[str, int] = {}
-        self._held: dict[str, asyncio.Task[Held]] = {}
+        self._groups: dict[int, Group] = {}
         self.whole = 0
         """Questions whose document's passages fit the context together."""
         self.parted = 0
@@ -69,10 +78,11 @@ class Prefixes:
             if document is None or not self._shares:
                 yield from some
                 continue
-            group = list(some)
-            asked = [row for row in group if row.query.problem is None and row.query.question.strip()]
-            self._rows[document], self._left[document] = asked, len(asked)
-            yield from group
+            rows_of = list(some)
+            asked = tuple(row for row in rows_of if row.query.problem is None)
+            if len(asked) > 1:
+                self._groups |= dict.fromkeys((row.number for row in asked), Group(asked, document))
+            yield from rows_of
 
     async def opening(self, row: Pending, tools: ToolBox, version: object) -> AskState:
         """How a question begins: with its passages shown already, or as any question does.
@@ -82,32 +92,26 @@ class Prefixes:
             tools: that it is searched by.
             version: the document as it is held now: what was found in another one doesn't count.
         """
-        document = row.query.document
-        if document is None or document not in self._rows:
+        group = self._groups.pop(row.number, None)
+        if group is None:
             return {}
-        others = self._rows[document]
-        try:
-            return await self._shown(row, others, document, tools, version) if len(others) > 1 else {}
-        finally:
-            self._left[document] -= 1
-            if not self._left[document]:
-                del self._rows[document], self._left[document]
-                self._held.pop(document, None)
-
-    async def _shown(
-        self, row: Pending, others: Sequence[Pending], document: str, tools: ToolBox, version: object
-    ) -> AskState:
-        task = self._held.get(document)
+        task = group.held
         if task is None or (task.done() and (task.exception() or task.result().version is not version)):
-            task = self._held[document] = asyncio.create_task(self._made(others, document, tools, version))
+            task = group.held = asyncio.create_task(self._made(group, tools, version))
         held = await asyncio.shield(task)
         shown, found = held.shown.get(row.number), held.found.get(row.number)
         return {} if shown is None or found is None else opening(found.question, found.seen, shown, self._planner)
 
-    async def _made(self, rows: Sequence[Pending], document: str, tools: ToolBox, version: object) -> Held:
-        scope = Scope(collection=self._collection, document=document)
-        seen = await asyncio.gather(*(asyncio.to_thread(searched, tools, r.query.question, scope) for r in rows))
-        found = dict(zip([row.number for row in rows], seen, strict=True))
+    async def _made(self, group: Group, tools: ToolBox, version: object) -> Held:
+        """Search for all questions of a document; one that can't be searched for goes its own way, and says why."""
+        scope = Scope(collection=self._collection, document=group.document)
+        work = (asyncio.to_thread(searched, tools, row.query.question, scope) for row in group.rows)
+        found: dict[int, Found] = {}
+        for row, seen in zip(group.rows, await asyncio.gather(*work, return_exceptions=True), strict=True):
+            if isinstance(seen, Found):
+                found[row.number] = seen
+            elif not isinstance(seen, UnderstudyError):
+                raise seen
 
         def fits(questions: Sequence[Found], passages: Sequence[Passage]) -> bool:
             longest = max(questions, key=lambda q: len(q.question) + sum(len(f.text) for f in q.seen.findings))

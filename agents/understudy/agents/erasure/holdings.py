@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from understudy.agents.deferral.budget import Ledger
@@ -100,6 +100,8 @@ class Forgetful:
     model: SmallModel
     deferral: Deferral
     protected: Callable[[Scope], None]
+    jobs: Sequence[Callable[[], None]] = ()
+    """What those that are running hold."""
 
     def __call__(self, document: Scope) -> None:
         """Drop it, and derive the threshold from the outcomes that are left."""
@@ -107,6 +109,8 @@ class Forgetful:
         self.demonstrations.forget()
         self.nearest.forget()
         self.model.forget()
+        for forget in self.jobs:
+            forget()
         self.protected(document)
         self.deferral.derive()
 
