@@ -238,3 +238,15 @@ def test_a_job_waits_for_nobody(tmp_path: Path) -> None:
         assert row.answer is not None
         assert "a job waits for nobody" in row.answer.reason
         assert server.requests == []
+
+
+def test_an_erasure_reaches_what_a_running_job_holds(agent: Agent) -> None:
+    scope = Scope(collection="default", document="oslo.md")
+    with agent._run_of("j", "default", agent.principal, agent._terms(), 2, lambda: False) as run:
+        players = run.crew.of(scope)
+        assert players.retriever.reading is not None
+        agent.erase("oslo.md")
+        assert not run.crew._opened
+        with pytest.raises(ScopeError):
+            run.crew.of(scope)
+    assert agent.forgetting == [], "a job that has ended holds nothing"
