@@ -54,7 +54,7 @@ class Side:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     reading_s: float = 0.0
-    """Of a core, inside the reader's network."""
+    """Of a core, inside the reader's network; of a loop, whose reader has threads of its own, one thread's part."""
     answers: list[Answer] = field(default_factory=list)
 
     @contextmanager
