@@ -104,13 +104,13 @@ def test_the_real_model_goes_on_from_a_copy_as_if_it_had_never_stopped(engines: 
         engine.forget()
         engine.logits_after(first)
         engine.logits_after(second)
-    _, reused = keeps._sync([*first, *more], None)
+    _, reused = keeps.sync([*first, *more], None)
     assert reused == len(first)
     keeps.logits_after(second)
     again = keeps.logits_after([*first, *more])
     np.testing.assert_allclose(again, alone, atol=2e-2)
     assert int(again.argmax()) == int(alone.argmax())
-    assert forgets._sync([*first, *more], None)[1] < 20
+    assert forgets.sync([*first, *more], None)[1] < 20
 
 
 def test_nothing_is_kept_after_forgetting(engines: list[Engine]) -> None:
@@ -120,4 +120,4 @@ def test_nothing_is_kept_after_forgetting(engines: list[Engine]) -> None:
     assert len(keeps._kept) > 0
     keeps.forget()
     assert len(keeps._kept) == 0
-    assert keeps._sync(list(range(5, 205)), None)[1] == 0
+    assert keeps.sync(list(range(5, 205)), None)[1] == 0

@@ -263,7 +263,7 @@ class Cached:
     basis: Basis
     grounds: tuple[Ground, ...] = ()
     """What it rests on as to access; the store notes it."""
-    created: str = ""
+    created: str = field(default="", compare=False)
     """When, in UTC; the store notes it."""
 
 
