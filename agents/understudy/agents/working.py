@@ -15,7 +15,7 @@ from understudy.agents.batch.asking import Informed, NobodyThere
 from understudy.agents.batch.cluster.away import Away, Workers
 from understudy.agents.batch.cluster.part import Part, Question
 from understudy.agents.batch.cluster.worker import release
-from understudy.agents.batch.crew import Crew, crew
+from understudy.agents.batch.crew import SEQUENCES, Crew, crew
 from understudy.agents.batch.desk import Desk
 from understudy.agents.batch.journal import Pending
 from understudy.agents.batch.pipeline import Keep, Pipeline
@@ -115,7 +115,7 @@ class Working(Assembly):
         guaranteed: bool = False,
     ) -> Iterator[Run]:
         """What all questions of a job share."""
-        documents = self.documents_of(who)
+        documents, at_once = self.documents_of(who), min(at_once, SEQUENCES)
         self.retriever.over(documents).check(Scope(collection=collection))
         known = partial(self.example_store.questions, before=terms.moment)
         with crew(self.cast.playing(*self.place(collection), who), documents, at_once) as players:

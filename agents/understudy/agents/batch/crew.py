@@ -20,10 +20,10 @@ from understudy.retrieval.embed import Remembering
 from understudy.retrieval.hybrid import HybridRetriever
 from understudy.retrieval.readable import Documents
 
-__all__ = ["Crew", "crew"]
+__all__ = ["SEQUENCES", "Crew", "crew"]
 
-SEQUENCES = 16
-"""Of the small model: twice what is asked at once, so that what a question has read is there for its next step."""
+SEQUENCES = 64
+"""Of the small model, and so drafts at once, at the most: each has one, which holds what it has read."""
 OPEN = 8
 """Documents that are held ready: questions of one stand together, so few are asked at a time."""
 
@@ -79,5 +79,5 @@ class Crew:
 @contextmanager
 def crew(players: Players, documents: Documents, at_once: int) -> Iterator[Crew]:
     """The players of a job, for so many questions at once."""
-    with players.planner.together(min(2 * at_once, SEQUENCES)) as planner:
+    with players.planner.together(at_once) as planner:
         yield Crew(replace(players, planner=planner), documents)

@@ -18,7 +18,7 @@ from understudy.agents.batch.journal import Pending
 from understudy.agents.small_model import SmallModel
 from understudy.core.errors import UnderstudyError
 from understudy.core.protocols import ToolBox
-from understudy.core.types import Evidence, Finding, Message, Observation, Passage, Scope
+from understudy.core.types import Evidence, Finding, Observation, Passage, Scope
 from understudy.graphs.state import AskState
 
 __all__ = ["Prefixes", "grouped", "opening"]
@@ -188,7 +188,7 @@ def evidence_of(seen: Observation, shown: Sequence[Passage]) -> Evidence:
 def opening(question: str, seen: Observation, shown: Sequence[Passage], planner: SmallModel) -> AskState:
     """A state in which the question has been searched for, and what was found for it and others is shown."""
     evidence = evidence_of(seen, shown).model_copy(update={"searches": (question,)})
-    messages: list[Message] | None = planner.open_with(question, evidence)
+    messages = planner.open_with(question, evidence)
     if messages is None:
         return {}
     search = {"query": question}
